@@ -1,1 +1,25 @@
-//! In the making.
+//! The wasmtime configuration that host and compiler share.
+//!
+//! An ahead-of-time artifact records the settings it was compiled under, and wasmtime refuses to
+//! load it into an engine that differs in one of them. So there is one function, [`config`], that
+//! builds the `Config`: PID 1, `ente-worker` and every test call it as it is, and `ente-compile`
+//! adds only what concerns code generation ([`compiler_config`], behind the feature `compiler`).
+//! [`fingerprint`] names the result: two engines with the same fingerprint load each other's
+//! artifacts.
+//!
+//! What this crate does not do: it holds no linker, no store, no limits of a single Ente, and it
+//! neither reads nor compiles modules.
+
+mod config;
+mod fingerprint;
+
+pub use config::{ASYNC_STACK_BYTES, MAX_BACKTRACE_FRAMES, WASM_STACK_BYTES, config, engine};
+#[cfg(feature = "compiler")]
+pub use config::{Cpu, TARGET, compiler_config};
+pub use fingerprint::fingerprint;
+
+/// The largest `.wasm` file that the store keeps and the compiler reads, in bytes.
+///
+/// 64 MiB: a language runtime compiled whole (CPython, a JavaScript engine) is 10-30 MiB, and the
+/// reader holds the whole file in memory while it hashes it.
+pub const MAX_MODULE_BYTES: usize = 64 << 20;
