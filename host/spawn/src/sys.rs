@@ -1,0 +1,256 @@
+//! System calls of x86-64 Linux, one safe function per use, and the constants they need.
+//!
+//! Numbers: `arch/x86/entry/syscalls/syscall_64.tbl`; constants: the kernel's `include/uapi`. An error is the
+//! positive `errno(3)`.
+
+use core::arch::asm;
+use core::ffi::CStr;
+use core::ptr;
+use core::slice;
+
+use ente_spawn::Rlimit;
+
+pub(crate) const EPERM: i32 = 1;
+pub(crate) const EIO: i32 = 5;
+pub(crate) const EINVAL: i32 = 22;
+pub(crate) const EFBIG: i32 = 27;
+pub(crate) const EBADMSG: i32 = 74;
+
+pub(crate) const F_SEAL_SHRINK: usize = 0x2;
+pub(crate) const F_SEAL_GROW: usize = 0x4;
+pub(crate) const F_SEAL_WRITE: usize = 0x8;
+
+const SYS_WRITE: usize = 1;
+const SYS_LSEEK: usize = 8;
+const SYS_MMAP: usize = 9;
+const SYS_RT_SIGACTION: usize = 13;
+const SYS_RT_SIGPROCMASK: usize = 14;
+const SYS_IOCTL: usize = 16;
+const SYS_DUP2: usize = 33;
+const SYS_EXECVE: usize = 59;
+const SYS_FCNTL: usize = 72;
+const SYS_CHDIR: usize = 80;
+const SYS_UMASK: usize = 95;
+const SYS_SETSID: usize = 112;
+const SYS_EXIT_GROUP: usize = 231;
+const SYS_PRLIMIT64: usize = 302;
+const SYS_CLOSE_RANGE: usize = 436;
+
+const F_SETFD: usize = 2;
+const F_DUPFD_CLOEXEC: usize = 1030;
+const F_GET_SEALS: usize = 1034;
+const FD_CLOEXEC: usize = 1;
+const SEEK_END: usize = 2;
+const PROT_READ: usize = 1;
+const PROT_WRITE: usize = 2;
+const MAP_PRIVATE: usize = 0x2;
+const MAP_ANONYMOUS: usize = 0x20;
+const SIG_SETMASK: usize = 2;
+const TIOCSCTTY: usize = 0x540e;
+
+/// Length in bytes of the kernel's signal set, 64 signals.
+const SIGSET_BYTES: usize = 8;
+
+/// The system call instruction. The kernel answers with -4095..=-1 for an error.
+///
+/// # Safety
+/// The arguments must be what the call of that number expects; pointers among them must be valid for what it reads
+/// and writes.
+unsafe fn syscall(number: usize, args: [usize; 6]) -> Result<usize, i32> {
+    let [a, b, c, d, e, f] = args;
+    let result: isize;
+    // SAFETY: the caller vouches for the arguments; the instruction clobbers rcx and r11 only.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            in("rdi") a,
+            in("rsi") b,
+            in("rdx") c,
+            in("r10") d,
+            in("r8") e,
+            in("r9") f,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    if (-4095..0).contains(&result) {
+        Err(-result as i32)
+    } else {
+        Ok(result as usize)
+    }
+}
+
+/// A system call that takes no pointers, so it cannot touch this program's memory.
+fn plain(number: usize, a: usize, b: usize, c: usize) -> Result<usize, i32> {
+    // SAFETY: called below only with calls whose arguments are numbers.
+    unsafe { syscall(number, [a, b, c, 0, 0, 0]) }
+}
+
+/// `write(2)`.
+pub(crate) fn write(fd: i32, bytes: &[u8]) -> Result<usize, i32> {
+    // SAFETY: pointer and length are those of a live slice, which the call only reads.
+    unsafe {
+        syscall(
+            SYS_WRITE,
+            [fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0],
+        )
+    }
+}
+
+/// `exit_group(2)`.
+pub(crate) fn exit(code: i32) -> ! {
+    loop {
+        // Never returns; the loop says so to the compiler.
+        let _ = plain(SYS_EXIT_GROUP, code as usize, 0, 0);
+    }
+}
+
+/// Length of a file, by `lseek(2)` to its end.
+pub(crate) fn length(fd: i32) -> Result<usize, i32> {
+    plain(SYS_LSEEK, fd as usize, 0, SEEK_END)
+}
+
+/// `F_GET_SEALS` of `fcntl(2)`.
+pub(crate) fn seals(fd: i32) -> Result<usize, i32> {
+    plain(SYS_FCNTL, fd as usize, F_GET_SEALS, 0)
+}
+
+/// `F_SETFD` of `fcntl(2)`: close this descriptor at `execve`.
+pub(crate) fn set_cloexec(fd: i32) -> Result<(), i32> {
+    plain(SYS_FCNTL, fd as usize, F_SETFD, FD_CLOEXEC).map(drop)
+}
+
+/// `F_DUPFD_CLOEXEC` of `fcntl(2)`: a copy at `lowest` or above.
+pub(crate) fn duplicate_cloexec(fd: i32, lowest: i32) -> Result<i32, i32> {
+    plain(SYS_FCNTL, fd as usize, F_DUPFD_CLOEXEC, lowest as usize).map(|fd| fd as i32)
+}
+
+/// `dup2(2)`: `to` becomes `from`, open across `execve`.
+pub(crate) fn move_to(from: i32, to: i32) -> Result<(), i32> {
+    plain(SYS_DUP2, from as usize, to as usize, 0).map(drop)
+}
+
+/// `close_range(2)`, both ends included; an empty range is nothing to do.
+pub(crate) fn close_range(first: u32, last: u32) -> Result<(), i32> {
+    if first > last {
+        return Ok(());
+    }
+    plain(SYS_CLOSE_RANGE, first as usize, last as usize, 0).map(drop)
+}
+
+/// A read-only private mapping of a sealed file.
+pub(crate) fn map_sealed(fd: i32, length: usize) -> Result<&'static [u8], i32> {
+    let args = [0, length, PROT_READ, MAP_PRIVATE, fd as usize, 0];
+    // SAFETY: a mapping at an address of the kernel's choice overlaps nothing.
+    let address = unsafe { syscall(SYS_MMAP, args) }?;
+    // SAFETY: `length` bytes are mapped there until the end of the process, and the caller has seen the seals that
+    // keep the file from shrinking or being written.
+    Ok(unsafe { slice::from_raw_parts(address as *const u8, length) })
+}
+
+/// Fresh memory for `slots` pointers, all null.
+pub(crate) fn pointer_table(slots: usize) -> Result<&'static mut [*const i8], i32> {
+    let length = slots * size_of::<*const i8>();
+    let args = [
+        0,
+        length,
+        PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS,
+        usize::MAX, // No file.
+        0,
+    ];
+    // SAFETY: a mapping at an address of the kernel's choice overlaps nothing.
+    let address = unsafe { syscall(SYS_MMAP, args) }?;
+    // SAFETY: page-aligned, zeroed, writable, mapped until the end of the process, and known to nobody else.
+    Ok(unsafe { slice::from_raw_parts_mut(address as *mut *const i8, slots) })
+}
+
+/// `rt_sigaction(2)` with `SIG_DFL`.
+pub(crate) fn default_disposition(signal: i32) -> Result<(), i32> {
+    // The kernel's `struct sigaction`: handler (SIG_DFL is 0), flags, restorer, mask.
+    let action = [0u64; 4];
+    let args = [
+        signal as usize,
+        action.as_ptr() as usize,
+        0,
+        SIGSET_BYTES,
+        0,
+        0,
+    ];
+    // SAFETY: the call reads one such structure and writes nothing, as the third argument is null.
+    unsafe { syscall(SYS_RT_SIGACTION, args) }.map(drop)
+}
+
+/// `rt_sigprocmask(2)` with an empty mask.
+pub(crate) fn unblock_all_signals() -> Result<(), i32> {
+    let mask = 0u64;
+    let args = [
+        SIG_SETMASK,
+        ptr::from_ref(&mask) as usize,
+        0,
+        SIGSET_BYTES,
+        0,
+        0,
+    ];
+    // SAFETY: the call reads one signal set and writes nothing, as the third argument is null.
+    unsafe { syscall(SYS_RT_SIGPROCMASK, args) }.map(drop)
+}
+
+/// `setsid(2)`.
+pub(crate) fn setsid() -> Result<(), i32> {
+    plain(SYS_SETSID, 0, 0, 0).map(drop)
+}
+
+/// `TIOCSCTTY` of `ioctl(2)`, without taking the terminal from another session.
+pub(crate) fn take_terminal(fd: i32) -> Result<(), i32> {
+    plain(SYS_IOCTL, fd as usize, TIOCSCTTY, 0).map(drop)
+}
+
+/// `umask(2)`.
+pub(crate) fn umask(mask: u32) -> Result<(), i32> {
+    plain(SYS_UMASK, mask as usize, 0, 0).map(drop)
+}
+
+/// `chdir(2)`.
+pub(crate) fn chdir(path: &CStr) -> Result<(), i32> {
+    // SAFETY: the call reads one NUL-terminated string.
+    unsafe { syscall(SYS_CHDIR, [path.as_ptr() as usize, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// `prlimit(2)` on this process, soft and hard limit.
+pub(crate) fn set_limit(rlimit: Rlimit) -> Result<(), i32> {
+    let limits = [rlimit.limit; 2];
+    let args = [
+        0, // This process.
+        rlimit.resource as usize,
+        limits.as_ptr() as usize,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the call reads one pair of limits and writes nothing, as the fourth argument is null.
+    unsafe { syscall(SYS_PRLIMIT64, args) }.map(drop)
+}
+
+/// `execve(2)`. Returns only on failure.
+///
+/// # Safety
+/// Both lists end in a null pointer, and the pointers before it are those of live NUL-terminated strings.
+pub(crate) unsafe fn execve(
+    program: &CStr,
+    argv: &[*const i8],
+    envp: &[*const i8],
+) -> Result<(), i32> {
+    let args = [
+        program.as_ptr() as usize,
+        argv.as_ptr() as usize,
+        envp.as_ptr() as usize,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: a NUL-terminated path, and two lists for which the caller vouches.
+    unsafe { syscall(SYS_EXECVE, args) }.map(drop)
+}
