@@ -1,1 +1,32 @@
-//! In the making.
+//! The Card: one object that says what an Ente is, what it runs, what it may reach and how it lives.
+//!
+//! This crate holds the types, reading and writing (JSON and TOML), the rules, the JSON Schema, and the
+//! table of which interface needs which permission. It does no input or output but reading
+//! one file, and knows nothing of the running machine.
+
+mod capability;
+mod card;
+mod default;
+mod flow;
+mod host;
+mod id;
+mod interface;
+mod life;
+mod payload;
+mod permissions;
+mod pin;
+mod soma;
+
+pub use capability::{Capability, CapabilitySet, Contract, DeviceClass, Netlink};
+pub use card::{Card, DEFAULT_STOP_TIMEOUT_MS, SCHEMA_VERSION};
+pub use flow::{
+    CardKind, DataFacet, Flow, FlowType, Flows, PriorityContext, Reference, ReferenceKind,
+};
+pub use host::{Credential, Dbus, DbusBus, Limits, Listen, ListenOn};
+pub use id::{Id, IdError};
+pub use interface::{InterfaceId, InterfaceIdError, InterfaceName, InterfaceNameError};
+pub use life::{Lifecycle, Priority, Readiness, RestartOn, StartLimit, Supervision};
+pub use payload::{Entry, Env, Fake, LegacyPayload, NativePayload, Payload, WasmPayload};
+pub use permissions::{Filesystem, Ipc, Networking, Permissions};
+pub use pin::{Pin, PinError};
+pub use soma::{Bind, Cgroup, CpuMax, IoMax, Mounts, Namespaces, Rlimits, RunAs, Soma, Tmpfs};
