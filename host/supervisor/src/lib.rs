@@ -1,1 +1,21 @@
-//! In the making.
+//! The life of Entes as a pure state machine: events in, actions out.
+//!
+//! [`Supervisor::step`] takes an [`Event`] and returns [`Action`]s. There is no I/O, no clock, no
+//! thread and no randomness in this crate: time is a number in the event, and whoever carries out
+//! the actions (`ente-zero`, or a test) reports back with further events. `docs/supervision.md` has
+//! the states, the transitions and the invariants, with their reasons.
+//!
+//! Not here: processes, components, sockets, authority (who may ask), and routing of calls.
+
+mod action;
+mod event;
+mod exit;
+pub mod limits;
+mod refusal;
+mod status;
+
+pub use action::{Action, Cause, Hold, State, StopReason};
+pub use event::{Command, Event, EventKind, Incarnation, Millis, ReadyBy, Report};
+pub use exit::{ExitStatus, TrapKind};
+pub use refusal::{CycleLink, Need, Refusal};
+pub use status::{EnteStatus, Transition};
