@@ -1,0 +1,118 @@
+//! From a Card to a process.
+
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use arje_card::{Card, NativePayload, Payload, Rlimits};
+use ente_spawn::{Resource, Rlimit};
+
+use crate::console::console_of;
+use crate::enforce::enforceable;
+use crate::launch::{Launcher, Process, StartCause, StartError, Started};
+
+/// One start of a Card with a Native payload.
+#[derive(Clone, Copy, Debug)]
+pub struct StartRequest<'a> {
+    /// The Card.
+    pub card: &'a Card,
+    /// Which life of the Ente this is, for diagnostics.
+    pub incarnation: u64,
+    /// What the host adds to the environment beside `ENTE_ID` and `ENTE_LABEL`, such as `ENTE_BUS_SOCK`.
+    pub environment: &'a [(String, String)],
+    /// The terminal of a Card that asks for the active console. Without one it is looked up in `/sys`.
+    pub active_console: Option<&'a Path>,
+    /// Standard output and error instead of the launcher's; not used for a Card with a console.
+    pub output: Option<BorrowedFd<'a>>,
+    /// Descriptors that the program finds from 3 on.
+    pub passed: &'a [BorrowedFd<'a>],
+}
+
+impl<'a> StartRequest<'a> {
+    /// A start with nothing added.
+    #[must_use]
+    pub fn new(card: &'a Card, incarnation: u64) -> StartRequest<'a> {
+        StartRequest {
+            card,
+            incarnation,
+            environment: &[],
+            active_console: None,
+            output: None,
+            passed: &[],
+        }
+    }
+}
+
+impl Launcher {
+    /// Starts the process of a Native Card, without waiting for its exec: see
+    /// [`start_process`](Launcher::start_process).
+    ///
+    /// # Errors
+    /// The Card is not Native, asks for what this version cannot enforce, or the executor could not be started.
+    /// There is no process then.
+    pub fn start(&self, request: &StartRequest<'_>) -> Result<Started, StartError> {
+        self.try_start_card(request).map_err(|cause| StartError {
+            label: request.card.label.clone(),
+            cause,
+        })
+    }
+
+    fn try_start_card(&self, request: &StartRequest<'_>) -> Result<Started, StartCause> {
+        let card = request.card;
+        let Payload::Native(payload) = &card.payload else {
+            return Err(StartCause::NotNative);
+        };
+        enforceable(card).map_err(StartCause::Unenforceable)?;
+        let terminal = terminal(request)?;
+        let started = self.try_start(&Process {
+            label: &card.label,
+            program: &payload.exec,
+            arguments: &payload.argv,
+            environment: &environment(request, payload),
+            console: terminal.as_deref(),
+            rlimits: &rlimits(&card.soma.rlimits),
+            output: request.output,
+            passed: request.passed,
+        })?;
+        tracing::debug!(
+            label = card.label,
+            incarnation = request.incarnation,
+            pid = started.pid.as_raw(),
+            "executor started"
+        );
+        Ok(started)
+    }
+}
+
+/// The terminal that the Card asks for, if it does.
+fn terminal(request: &StartRequest<'_>) -> Result<Option<std::path::PathBuf>, StartCause> {
+    let name =
+        console_of(request.card).map_err(|reason| StartCause::Unenforceable(vec![reason]))?;
+    match (name, request.active_console) {
+        (None, _) => Ok(None),
+        (Some(crate::ConsoleName::Active), Some(terminal)) => Ok(Some(terminal.to_owned())),
+        (Some(name), _) => name
+            .resolve(Path::new("/sys"))
+            .map(Some)
+            .map_err(StartCause::Console),
+    }
+}
+
+/// What the Card sets, then what the host says: a Card does not give itself another identity.
+fn environment(request: &StartRequest<'_>, payload: &NativePayload) -> Vec<(String, String)> {
+    let mut variables = payload.envp.0.clone();
+    variables.push(("ENTE_ID".to_owned(), request.card.id.to_string()));
+    variables.push(("ENTE_LABEL".to_owned(), request.card.label.clone()));
+    variables.extend_from_slice(request.environment);
+    variables
+}
+
+fn rlimits(rlimits: &Rlimits) -> Vec<Rlimit> {
+    [
+        (Resource::AddressSpace, rlimits.mem_bytes),
+        (Resource::Processes, rlimits.nproc),
+        (Resource::Files, rlimits.nofile),
+    ]
+    .into_iter()
+    .filter_map(|(resource, limit)| limit.map(|limit| Rlimit { resource, limit }))
+    .collect()
+}
