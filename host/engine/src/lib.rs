@@ -17,9 +17,3 @@ pub use config::{ASYNC_STACK_BYTES, MAX_BACKTRACE_FRAMES, WASM_STACK_BYTES, conf
 #[cfg(feature = "compiler")]
 pub use config::{Cpu, TARGET, compiler_config};
 pub use fingerprint::fingerprint;
-
-/// The largest `.wasm` file that the store keeps and the compiler reads, in bytes.
-///
-/// 64 MiB: a language runtime compiled whole (CPython, a JavaScript engine) is 10-30 MiB, and the
-/// reader holds the whole file in memory while it hashes it.
-pub const MAX_MODULE_BYTES: usize = 64 << 20;
