@@ -25,7 +25,7 @@ pub enum Payload {
 }
 
 /// A WebAssembly component, named by its hash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WasmPayload {
     /// sha256 of the component's `.wasm` file.
