@@ -155,6 +155,7 @@ fn session_folder_mask_and_input_are_its_own() {
     assert_eq!(stat[0], stat[4], "process group");
     assert_eq!(stat[0], stat[5], "session");
     assert_eq!(stat[6], "0", "no controlling terminal");
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o007));
     let text = run(&card("/bin/cat", &["/proc/self/status"]));
     assert_eq!(fields(&text)["Umask"], "0022");
     let text = run(&card(

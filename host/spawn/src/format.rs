@@ -126,7 +126,7 @@ impl Resource {
     }
 }
 
-/// One resource limit, soft and hard at the same value so that the program cannot raise it again.
+/// One resource limit, soft and hard at the same value: only a program with `CAP_SYS_RESOURCE` can raise it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rlimit {
     /// What is limited.

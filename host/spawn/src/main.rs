@@ -51,7 +51,6 @@ fn run() -> Result<(), Failure> {
         step: StepKind::Plan,
         errno,
     };
-    sys::set_cloexec(STATUS_FD).map_err(at_plan)?;
     let plan = plan::load().map_err(at_plan)?;
     for step in plan.steps() {
         let step = step.map_err(|_| at_plan(sys::EBADMSG))?;

@@ -36,10 +36,8 @@ const SYS_EXIT_GROUP: usize = 231;
 const SYS_PRLIMIT64: usize = 302;
 const SYS_CLOSE_RANGE: usize = 436;
 
-const F_SETFD: usize = 2;
 const F_DUPFD_CLOEXEC: usize = 1030;
 const F_GET_SEALS: usize = 1034;
-const FD_CLOEXEC: usize = 1;
 const SEEK_END: usize = 2;
 const PROT_READ: usize = 1;
 const PROT_WRITE: usize = 2;
@@ -115,11 +113,6 @@ pub(crate) fn length(fd: i32) -> Result<usize, i32> {
 /// `F_GET_SEALS` of `fcntl(2)`.
 pub(crate) fn seals(fd: i32) -> Result<usize, i32> {
     plain(SYS_FCNTL, fd as usize, F_GET_SEALS, 0)
-}
-
-/// `F_SETFD` of `fcntl(2)`: close this descriptor at `execve`.
-pub(crate) fn set_cloexec(fd: i32) -> Result<(), i32> {
-    plain(SYS_FCNTL, fd as usize, F_SETFD, FD_CLOEXEC).map(drop)
 }
 
 /// `F_DUPFD_CLOEXEC` of `fcntl(2)`: a copy at `lowest` or above.
