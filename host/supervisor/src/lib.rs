@@ -8,14 +8,28 @@
 //! Not here: processes, components, sockets, authority (who may ask), and routing of calls.
 
 mod action;
+mod adopt;
+mod cycle;
+mod ends;
+mod ente;
 mod event;
 mod exit;
+mod facts;
+mod index;
 pub mod limits;
+mod needs;
 mod refusal;
+mod requests;
+mod settle;
+mod shutdown;
 mod status;
+mod stop;
+mod supervisor;
+mod table;
 
 pub use action::{Action, Cause, Hold, State, StopReason};
 pub use event::{Command, Event, EventKind, Incarnation, Millis, ReadyBy, Report};
 pub use exit::{ExitStatus, TrapKind};
 pub use refusal::{CycleLink, Need, Refusal};
-pub use status::{EnteStatus, Transition};
+pub use status::{EnteStatus, Transition, Usage};
+pub use supervisor::Supervisor;

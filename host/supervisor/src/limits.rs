@@ -23,7 +23,7 @@ pub const MAX_HISTORY: usize = 16;
 
 /// Bytes kept of each text in an exit status: enough for a message with a few frames, small enough
 /// for `MAX_HISTORY` of them in every Ente.
-pub const MAX_STATUS_TEXT: usize = 1024;
+pub const MAX_STATUS_TEXT: usize = 512;
 
 /// Removed Entes whose last incarnation number is remembered, so that an Ente adopted later under
 /// the same id goes on counting and no late report can be taken for one about it. Whatever is

@@ -58,3 +58,18 @@ pub struct Transition {
     /// Why.
     pub cause: Cause,
 }
+
+/// How much a supervisor keeps, for metrics and for tests of its bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Entes known; at most [`crate::limits::MAX_ENTES`].
+    pub entes: usize,
+    /// Entes with an incarnation that has begun and not ended.
+    pub live: usize,
+    /// Distinct capabilities named; at most [`crate::limits::MAX_CAPABILITIES`].
+    pub capabilities: usize,
+    /// Deadlines pending; at most one per Ente.
+    pub timers: usize,
+    /// Removed Entes remembered; at most [`crate::limits::MAX_RETIRED`].
+    pub retired: usize,
+}

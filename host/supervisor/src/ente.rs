@@ -1,0 +1,265 @@
+//! What the supervisor keeps for one Ente.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use arje_card::{Card, CardKind, Id, Payload, Priority, Readiness, Supervision};
+
+use crate::action::{State, StopReason};
+use crate::event::{Incarnation, Millis, ReadyBy, Report};
+use crate::exit::ExitStatus;
+use crate::index::{CapIx, EnteIx};
+use crate::status::Transition;
+
+/// The order in which Entes that could start do start: priority first, then order of adoption.
+/// The number is unique over the supervisor's life.
+pub(crate) type Rank = (Reverse<Priority>, u64);
+
+/// One Ente.
+pub(crate) struct Ente {
+    pub card: Arc<Card>,
+    pub parent: Option<EnteIx>,
+    pub children: BTreeSet<EnteIx>,
+    pub rank: Rank,
+    pub needs: Needs,
+    pub provides: Vec<Provision>,
+
+    pub state: State,
+    pub since: Millis,
+    /// Meant to be up.
+    pub wanted: bool,
+    /// To be forgotten as soon as neither it nor anything below it lives.
+    pub removing: bool,
+    /// In Done: ended with success in a way that makes its capabilities count.
+    pub succeeded: bool,
+    /// In Stopping: how far.
+    pub stop: Option<Stop>,
+    /// Stops that wait for the end of this incarnation: whose, and the stop's ticket.
+    pub frees: Vec<(EnteIx, u64)>,
+    pub timer: Option<Millis>,
+    pub facts: Facts,
+    /// Children with [`Facts::missing`], and the last that became so.
+    pub missing_children: u32,
+    pub missing_child: Option<Id>,
+    /// Children with [`Facts::hopeless`].
+    pub hopeless_children: u32,
+    /// Its last life ended unasked, and it has not been started since.
+    pub crashed: bool,
+
+    pub incarnation: Incarnation,
+    pub starts: u64,
+    pub restarts: u64,
+    pub started_at: Option<Millis>,
+    pub ready_after_ms: Option<u64>,
+    pub last_exit: Option<ExitStatus>,
+    pub history: VecDeque<Transition>,
+    pub crashes: Crashes,
+}
+
+/// The contracts of a Card, with capabilities as numbers.
+#[derive(Default)]
+pub(crate) struct Needs {
+    pub requires: Vec<CapIx>,
+    pub any: Vec<Vec<CapIx>>,
+    pub quorum: Vec<(Vec<CapIx>, usize)>,
+    pub conflicts: Vec<CapIx>,
+    pub after: Vec<CapIx>,
+}
+
+impl Needs {
+    /// All capabilities whose providers must or may carry this Ente.
+    pub fn required(&self) -> impl Iterator<Item = CapIx> {
+        let any = self.any.iter().flatten();
+        let quorum = self.quorum.iter().flat_map(|(of, _)| of);
+        self.requires.iter().chain(any).chain(quorum).copied()
+    }
+}
+
+/// One capability that an Ente provides.
+#[derive(Clone, Copy)]
+pub(crate) struct Provision {
+    pub cap: CapIx,
+    /// Not in its Card: added by the running incarnation.
+    pub extra: bool,
+    /// Taken back by the running incarnation.
+    pub hidden: bool,
+    /// Counted among the offers of its capability.
+    pub offered: bool,
+    /// The executor was told [`crate::Action::Provided`].
+    pub routed: bool,
+}
+
+impl Provision {
+    pub const fn new(cap: CapIx, extra: bool) -> Self {
+        Self {
+            cap,
+            extra,
+            hidden: false,
+            offered: false,
+            routed: false,
+        }
+    }
+}
+
+/// A stop under way.
+pub(crate) struct Stop {
+    pub reason: StopReason,
+    pub stage: Stage,
+    /// In `Draining`: ends still to come.
+    pub waits_for: u32,
+    /// Tells this stop from earlier and later ones of the same table slot.
+    pub ticket: u64,
+}
+
+/// How far a stop has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Those who depend on it end first.
+    Draining,
+    /// It was told to stop.
+    Asked,
+    /// It was killed.
+    Killed,
+}
+
+/// What other Entes look at. Derived from the rest and from others; kept so that only changes
+/// travel.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// An incarnation exists.
+    pub live: bool,
+    /// What it provides counts.
+    pub offering: bool,
+    /// Its children may run.
+    pub open: bool,
+    /// It may still come to offer without anybody's help.
+    pub hope: bool,
+    /// It may still come to let its children run. Differs from `hope` for containers only, whose
+    /// readiness hangs on their children.
+    pub hope_open: bool,
+    /// It is on its way up, so whoever comes `After` it waits.
+    pub coming: bool,
+    /// A container above it cannot be ready yet.
+    pub missing: bool,
+    /// A container above it cannot become ready without somebody's help.
+    pub hopeless: bool,
+}
+
+/// The memory of crashes: backoff and start limit.
+#[derive(Default)]
+pub(crate) struct Crashes {
+    /// The next delay in milliseconds; 0 means the Card's `initial`.
+    delay: u64,
+    /// Start of the first life counted in this interval.
+    begin: Millis,
+    /// Lives counted in it.
+    count: u32,
+}
+
+impl Crashes {
+    /// Notes that a life from `started` to `now` ended unasked. Returns how long to wait, or the
+    /// number of starts that broke the limit.
+    ///
+    /// The interval is fixed: it begins with the first start counted, and a start after its end
+    /// begins a new one (as systemd's `StartLimitBurst=` counts, systemd.unit(5)). Two numbers
+    /// are enough for that, whatever the burst.
+    pub fn note(
+        &mut self,
+        card: &Card,
+        (initial, max): (u64, u64),
+        started: Millis,
+        now: Millis,
+    ) -> Result<u64, u32> {
+        let limit = card.start_limit;
+        if self.count == 0 || started.since(self.begin) > limit.interval_ms {
+            self.begin = started;
+            self.count = 0;
+        }
+        self.count = self.count.saturating_add(1);
+        if self.count >= limit.burst {
+            return Err(self.count);
+        }
+        // A delay of 0 would let a crash loop run within one step.
+        let initial = initial.max(1);
+        let max = max.max(initial);
+        if self.delay == 0 || now.since(started) >= max {
+            self.delay = initial;
+        }
+        let delay = self.delay;
+        self.delay = delay.saturating_mul(2).min(max);
+        Ok(delay)
+    }
+}
+
+impl Ente {
+    pub fn new(card: Arc<Card>, parent: Option<EnteIx>, rank: Rank, at: Millis) -> Self {
+        Self {
+            card,
+            parent,
+            children: BTreeSet::new(),
+            rank,
+            needs: Needs::default(),
+            provides: Vec::new(),
+            state: State::Declared,
+            since: at,
+            wanted: true,
+            removing: false,
+            succeeded: false,
+            stop: None,
+            frees: Vec::new(),
+            timer: None,
+            facts: Facts::default(),
+            missing_children: 0,
+            missing_child: None,
+            hopeless_children: 0,
+            crashed: false,
+            incarnation: 0,
+            starts: 0,
+            restarts: 0,
+            started_at: None,
+            ready_after_ms: None,
+            last_exit: None,
+            history: VecDeque::new(),
+            crashes: Crashes::default(),
+        }
+    }
+
+    /// Whether it has nothing to run: a Virtual Card, or one of kind `data`.
+    pub fn is_container(&self) -> bool {
+        self.card.payload == Payload::Virtual || self.card.kind == CardKind::Data
+    }
+
+    /// Whether exit 0 is what makes it ready (and Done).
+    pub fn ready_by_exit(&self) -> bool {
+        self.card.readiness == Readiness::Exit || self.card.supervision == Supervision::OneShot
+    }
+
+    /// Whether this report is the sign of readiness that its Card waits for.
+    pub fn is_sign(&self, report: &Report) -> bool {
+        let ready_by = match report {
+            Report::Started => None,
+            Report::Ready { by } => Some(*by),
+            _ => return false,
+        };
+        match self.card.readiness {
+            Readiness::Exit => false,
+            Readiness::Notify => ready_by == Some(ReadyBy::Notify),
+            Readiness::Announce => ready_by == Some(ReadyBy::Announce),
+            // A one-shot is useful when it is through, not when it has begun.
+            Readiness::Started if self.card.supervision == Supervision::OneShot => false,
+            // A component may fail in `start`, long after it was instantiated.
+            Readiness::Started if matches!(self.card.payload, Payload::Wasm(_)) => {
+                ready_by == Some(ReadyBy::Start)
+            }
+            Readiness::Started => ready_by.is_none(),
+        }
+    }
+
+    /// In Stopping, what was told and not yet withdrawn may still be called by dependents on
+    /// their way down.
+    pub fn is_draining(&self) -> bool {
+        let draining = |stop: &Stop| stop.stage == Stage::Draining;
+        self.stop.as_ref().is_some_and(draining)
+    }
+}

@@ -1,0 +1,123 @@
+//! Whether what an Ente needs is there: the contracts of its Card against the index.
+
+use crate::action::{Hold, State};
+use crate::ente::Ente;
+use crate::index::{CapIx, EnteIx, Index};
+use crate::supervisor::Supervisor;
+
+impl Supervisor {
+    /// Whether this Ente is one that would start if nothing held it.
+    pub(crate) fn is_held(&self, ente: &Ente) -> bool {
+        let state = matches!(ente.state, State::Waiting | State::Parked | State::Backoff);
+        state && ente.wanted
+    }
+
+    /// What keeps an Ente that does not live from starting.
+    pub(crate) fn find_hold(&self, ix: EnteIx) -> Option<Hold> {
+        let ente = self.table.get(ix)?;
+        self.unmet_need(ente)
+            .or_else(|| self.conflict(self.conflict_with_live(ente)?))
+            .or_else(|| {
+                let mut after = ente.needs.after.iter();
+                let cap = *after.find(|cap| self.index.coming(**cap))?;
+                self.index
+                    .get(cap)
+                    .map(|slot| Hold::After(slot.capability.clone()))
+            })
+    }
+
+    /// What makes it impossible for a live Ente to go on.
+    pub(crate) fn find_loss(&self, ix: EnteIx) -> Option<Hold> {
+        let ente = self.table.get(ix)?;
+        self.unmet_need(ente)
+            .or_else(|| self.conflict(self.conflict_with_offer(ente)?))
+    }
+
+    /// The first of the Ente's needs (parent, `requires`, `Any`, `Quorum`) that is not met.
+    pub(crate) fn unmet_need(&self, ente: &Ente) -> Option<Hold> {
+        if let Some(parent) = ente.parent.and_then(|ix| self.table.get(ix))
+            && !parent.facts.open
+        {
+            return Some(Hold::Parent(parent.card.id));
+        }
+        self.unmet_contract(ente)
+    }
+
+    /// As [`Supervisor::unmet_need`], without the parent.
+    pub(crate) fn unmet_contract(&self, ente: &Ente) -> Option<Hold> {
+        let (needs, index) = (&ente.needs, &self.index);
+        let name = |cap: &CapIx| index.get(*cap).map(|slot| slot.capability.clone());
+        if let Some(cap) = needs.requires.iter().find(|cap| !index.available(**cap)) {
+            return name(cap).map(Hold::Requires);
+        }
+        let any = needs.any.iter();
+        if let Some(of) = any
+            .clone()
+            .find(|of| count(of, index, Index::available) == 0)
+        {
+            return Some(Hold::Any(of.iter().filter_map(name).collect()));
+        }
+        needs.quorum.iter().find_map(|(of, at_least)| {
+            let (have, at_least) = (count(of, index, Index::available), *at_least);
+            (have < at_least).then_some(Hold::Quorum { have, at_least })
+        })
+    }
+
+    /// Whether all contracts are or may still be met without anybody's help.
+    pub(crate) fn needs_hoped(&self, ente: &Ente) -> bool {
+        let (needs, index) = (&ente.needs, &self.index);
+        let hoped = |of: &[CapIx]| count(of, index, Index::hoped);
+        hoped(&needs.requires) == needs.requires.len()
+            && needs.any.iter().all(|of| hoped(of) > 0)
+            && needs.quorum.iter().all(|(of, least)| hoped(of) >= *least)
+    }
+
+    /// Whether the parent is or may still come up without anybody's help.
+    pub(crate) fn parent_hoped(&self, ente: &Ente) -> bool {
+        let Some(parent) = ente.parent.and_then(|ix| self.table.get(ix)) else {
+            return true;
+        };
+        match parent.is_container() {
+            true => parent.facts.hope_open,
+            false => parent.facts.hope,
+        }
+    }
+
+    /// For an Ente that does not live: the capability over which it excludes one that does, or
+    /// that is offered. Excluding works both ways, whoever declared it: who lives, stays.
+    pub(crate) fn conflict_with_live(&self, ente: &Ente) -> Option<CapIx> {
+        let (needs, index) = (&ente.needs, &self.index);
+        let mine = needs.conflicts.iter().flat_map(|cap| index.servers(*cap));
+        let taken = mine.into_iter().find(|(_, slot)| {
+            slot.host || slot.counts.offers > 0 || slot.counts.live_providers > 0
+        });
+        let theirs = || {
+            let provided = ente.provides.iter();
+            let served = provided.flat_map(|provision| index.served(provision.cap));
+            served
+                .into_iter()
+                .find(|(_, slot)| slot.counts.live_rivals > 0)
+        };
+        taken.or_else(theirs).map(|(cap, _)| cap)
+    }
+
+    /// For a live Ente: the capability that it excludes and that another, or the machine, offers
+    /// all the same. Only what was offered at run time, beyond the Cards, comes that far.
+    fn conflict_with_offer(&self, ente: &Ente) -> Option<CapIx> {
+        let conflicts = ente.needs.conflicts.iter();
+        let mut taken = conflicts.flat_map(|cap| self.index.servers(*cap));
+        let own = |cap| ente.provides.iter().any(|p| p.cap == cap && p.offered);
+        let (cap, _) =
+            taken.find(|(cap, slot)| slot.host || slot.counts.offers > u32::from(own(*cap)))?;
+        Some(cap)
+    }
+
+    fn conflict(&self, cap: CapIx) -> Option<Hold> {
+        let slot = self.index.get(cap)?;
+        Some(Hold::Conflict(slot.capability.clone()))
+    }
+}
+
+fn count(of: &[CapIx], index: &Index, test: fn(&Index, CapIx) -> bool) -> usize {
+    of.iter().filter(|cap| test(index, **cap)).count()
+}
