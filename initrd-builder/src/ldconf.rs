@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// `include` lines followed into each other; real files have one level.
-const MAX_DEPTH: usize = 8;
+/// Files read in all; real systems have about ten.
+const MAX_FILES: usize = 1024;
 /// Folders taken from all files together; real lists have about ten.
 const MAX_FOLDERS: usize = 1024;
 
@@ -12,66 +12,78 @@ const MAX_FOLDERS: usize = 1024;
 /// machine (without `root`). A file that is not there or not readable names none, as for `ldconfig`.
 #[must_use]
 pub fn folders(root: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    read(root, Path::new("/etc/ld.so.conf"), 0, &mut found);
-    found
+    let mut reader = Reader {
+        root,
+        files: Vec::new(),
+        folders: Vec::new(),
+    };
+    reader.read(Path::new("/etc/ld.so.conf"));
+    reader.folders
 }
 
-fn read(root: &Path, file: &Path, depth: usize, found: &mut Vec<String>) {
-    let Ok(text) = std::fs::read_to_string(below(root, file)) else {
-        return;
-    };
-    for line in text.lines() {
-        let line = line.split('#').next().unwrap_or_default().trim();
-        if let Some(pattern) = line.strip_prefix("include").filter(starts_with_space) {
-            if depth < MAX_DEPTH {
-                for pattern in pattern.split_ascii_whitespace() {
-                    include(root, file, pattern, depth, found);
-                }
-            }
-        } else if !line.starts_with("hwcap ") {
-            for part in line.split([' ', '\t', ':', ',']) {
-                // `folder=TYPE` is an old form; the type no longer means anything.
-                add(part.split('=').next().unwrap_or_default(), found);
+struct Reader<'r> {
+    root: &'r Path,
+    /// Files read already: one that includes itself ends here.
+    files: Vec<PathBuf>,
+    folders: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, file: &Path) {
+        if self.files.len() >= MAX_FILES || self.files.iter().any(|old| old == file) {
+            return;
+        }
+        self.files.push(file.to_owned());
+        let Ok(text) = std::fs::read_to_string(below(self.root, file)) else {
+            return;
+        };
+        for line in text.lines() {
+            let line = line.split('#').next().unwrap_or_default().trim();
+            let mut words = line.split_ascii_whitespace();
+            match words.next() {
+                Some("include") => words.for_each(|pattern| self.include(file, pattern)),
+                // Once the name of a capability of the processor; no longer read by anybody.
+                Some("hwcap") | None => {}
+                Some(_) => line
+                    .split([' ', '\t', ':', ','])
+                    .for_each(|part| self.add(part)),
             }
         }
     }
-}
 
-fn starts_with_space(rest: &&str) -> bool {
-    rest.starts_with([' ', '\t'])
-}
-
-fn add(folder: &str, found: &mut Vec<String>) {
-    let folder = folder.trim_end_matches('/');
-    if folder.starts_with('/')
-        && found.len() < MAX_FOLDERS
-        && !found.iter().any(|old| old == folder)
-    {
-        found.push(folder.to_owned());
+    fn add(&mut self, folder: &str) {
+        // `folder=TYPE` is an old form; the type no longer means anything.
+        let folder = folder.split('=').next().unwrap_or_default();
+        let folder = folder.trim_end_matches('/');
+        if folder.starts_with('/')
+            && self.folders.len() < MAX_FOLDERS
+            && !self.folders.iter().any(|old| old == folder)
+        {
+            self.folders.push(folder.to_owned());
+        }
     }
-}
 
-/// Reads the files that a pattern names, sorted. `*` and `?` work in the last part of the path, which is
-/// where distributions have them.
-fn include(root: &Path, from: &Path, pattern: &str, depth: usize, found: &mut Vec<String>) {
-    let pattern = from.parent().unwrap_or(Path::new("/")).join(pattern);
-    let (Some(folder), Some(name)) = (
-        pattern.parent(),
-        pattern.file_name().and_then(|name| name.to_str()),
-    ) else {
-        return;
-    };
-    let Ok(entries) = std::fs::read_dir(below(root, folder)) else {
-        return;
-    };
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|candidate| matches(name.as_bytes(), candidate.as_bytes()))
-        .collect();
-    names.sort();
-    for name in names {
-        read(root, &folder.join(name), depth + 1, found);
+    /// Reads the files that a pattern names, sorted. `*` and `?` work in the last part of the path, which
+    /// is where distributions have them.
+    fn include(&mut self, from: &Path, pattern: &str) {
+        let pattern = from.parent().unwrap_or(Path::new("/")).join(pattern);
+        let (Some(folder), Some(name)) = (
+            pattern.parent(),
+            pattern.file_name().and_then(|name| name.to_str()),
+        ) else {
+            return;
+        };
+        let Ok(entries) = std::fs::read_dir(below(self.root, folder)) else {
+            return;
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|candidate| matches(name.as_bytes(), candidate.as_bytes()))
+            .collect();
+        names.sort();
+        for name in names {
+            self.read(&folder.join(name));
+        }
     }
 }
 

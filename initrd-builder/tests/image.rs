@@ -1,0 +1,496 @@
+//! Whole images from small seeds: with scripts in the place of the helpers, and a compiler that only
+//! hashes. What is tested is what goes in, what is refused, and that bytes repeat.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use arje_store::{Sha256, Store};
+use common::{Read, read_cpio};
+use initrd_builder::{Error, Options, Program, Summary, build};
+use serde_json::{Value, json};
+
+/// The engine that the pretended compiler compiles for.
+const ENGINE: &str = "abababababababababababababababababababababababababababababababab";
+
+/// Speaks the protocol of `ente-compile` and returns the module with a word before it.
+const COMPILER: &str = "#!/bin/sh
+case \"$1\" in
+--fingerprint) echo abababababababababababababababababababababababababababababababab ;;
+*) printf 'compiled '; cat ;;
+esac
+";
+
+struct Workshop(tempfile::TempDir);
+
+impl Workshop {
+    fn new() -> Self {
+        let workshop = Self(tempfile::tempdir().unwrap());
+        for name in ["ente-zero", "ente-spawn", "ente"] {
+            workshop.script(
+                &format!("helpers/{name}"),
+                &format!("#!/bin/sh\n# {name}\n"),
+            );
+        }
+        workshop.script("helpers/ente-compile", COMPILER);
+        workshop.put("components/hello.wasm", b"hello component");
+        workshop.put("components/unused.wasm", b"nobody pins this");
+        workshop
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn put(&self, name: &str, data: &[u8]) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, data).unwrap();
+    }
+
+    fn script(&self, name: &str, text: &str) {
+        self.put(name, text.as_bytes());
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(self.path(name), mode).unwrap();
+    }
+
+    fn options(&self, seed: &Value) -> Options {
+        self.put("seed.card.json", seed.to_string().as_bytes());
+        Options {
+            components: vec![self.path("components")],
+            helpers: vec![self.path("helpers")],
+            ..Options::new(self.path("seed.card.json"))
+        }
+    }
+
+    fn build(&self, options: &Options) -> Result<(Summary, Vec<Read>), Error> {
+        let out = self.path("image.zst");
+        let summary = build(options, &out)?;
+        let packed = std::fs::read(&out).unwrap();
+        assert_eq!(summary.sha256, Sha256::of(&packed).to_string());
+        let unpacked = zstd::decode_all(packed.as_slice()).unwrap();
+        assert_eq!(summary.unpacked, unpacked.len() as u64);
+        Ok((summary, read_cpio(&unpacked)))
+    }
+}
+
+fn hello() -> String {
+    Sha256::of(b"hello component").to_string()
+}
+
+fn id(n: u32) -> String {
+    format!("01J0000000000000000000{n:04}")
+}
+
+fn card(n: u32, label: &str, payload: Value) -> Value {
+    json!({ "schema_version": 1, "id": id(n), "label": label, "payload": payload, "supervision": "OneShot" })
+}
+
+fn native(n: u32, label: &str, exec: &str) -> Value {
+    card(n, label, json!({ "Native": { "exec": exec } }))
+}
+
+fn wasm(n: u32, label: &str, pin: &str) -> Value {
+    card(
+        n,
+        label,
+        json!({ "Wasm": { "module_sha256": pin, "entry": "run" } }),
+    )
+}
+
+fn with(mut card: Value, key: &str, value: Value) -> Value {
+    card[key] = value;
+    card
+}
+
+fn seed(genesis: Vec<Value>) -> Value {
+    with(
+        card(0, "seed", json!("Virtual")),
+        "genesis",
+        Value::Array(genesis),
+    )
+}
+
+fn data<'a>(entries: &'a [Read], path: &str) -> &'a [u8] {
+    let found = entries.iter().find(|entry| entry.name == path);
+    &found.unwrap_or_else(|| panic!("no {path}")).data
+}
+
+fn has(entries: &[Read], path: &str) -> bool {
+    entries.iter().any(|entry| entry.name == path)
+}
+
+#[test]
+fn the_layout() {
+    let workshop = Workshop::new();
+    let seed = seed(vec![
+        native(1, "shell", "/bin/sh"),
+        wasm(2, "one", &hello()),
+        wasm(3, "two", &hello()),
+    ]);
+    let mut options = workshop.options(&seed);
+    options.environment = vec![("RUST_LOG".to_owned(), "debug".to_owned())];
+    let (summary, entries) = workshop.build(&options).unwrap();
+
+    for (path, mode) in [
+        ("init", 0o100_755),
+        ("sbin/ente-zero", 0o100_755),
+        ("usr/lib/ente/ente-spawn", 0o100_755),
+        ("usr/bin/ente", 0o100_755),
+        ("ente/seed.card.json", 0o100_644),
+        ("ente/fragments", 0o040_755),
+        ("bin/busybox", 0o100_755),
+        ("bin/sh", 0o120_777),
+        ("dev/console", 0o020_600),
+        ("dev/null", 0o020_666),
+        ("proc", 0o040_555),
+        ("sys/fs/cgroup", 0o040_755),
+        ("run", 0o040_755),
+        ("tmp", 0o041_777),
+        ("etc/initrd-release", 0o100_644),
+    ] {
+        let entry = entries.iter().find(|entry| entry.name == path);
+        assert_eq!(entry.map(|entry| entry.mode), Some(mode), "{path}");
+    }
+    assert!(
+        !has(&entries, "usr/lib/ente/ente-compile"),
+        "only when asked for"
+    );
+    assert_eq!(
+        data(&entries, "init"),
+        b"#!/bin/sh\nexport RUST_LOG='debug'\nexec /sbin/ente-zero \"$@\"\n"
+    );
+    assert!(data(&entries, "etc/initrd-release").starts_with(b"NAME=\"arje\"\nID=arje\n"));
+
+    let packed: Value = serde_json::from_slice(data(&entries, "ente/seed.card.json")).unwrap();
+    assert_eq!(packed["genesis"].as_array().unwrap().len(), 3);
+    let modules: Vec<&Read> = entries
+        .iter()
+        .filter(|e| e.name.starts_with("ente/cas/"))
+        .collect();
+    assert_eq!(
+        modules.len(),
+        1,
+        "one module, though two Cards pin it, and none that nobody pins"
+    );
+    assert_eq!(modules[0].name, format!("ente/cas/{}", hello()));
+
+    let text = summary.to_string();
+    for part in [
+        "arje: ",
+        "modules: 1 entries, 15 bytes",
+        &summary.sha256,
+        "packed",
+        "/ente/aot/index",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn the_store_in_the_image_is_one_that_the_store_reads() {
+    let workshop = Workshop::new();
+    let options = workshop.options(&seed(vec![wasm(1, "one", &hello())]));
+    let (_, entries) = workshop.build(&options).unwrap();
+    let root = workshop.path("unpacked");
+    for entry in entries
+        .iter()
+        .filter(|e| e.name.starts_with("ente/") && e.mode >> 12 == 0o10)
+    {
+        workshop.put(&format!("unpacked/{}", entry.name), &entry.data);
+    }
+    let store = Store::open(root.join("ente")).unwrap();
+    let artifact = store
+        .artifact(hello().parse().unwrap(), ENGINE.parse().unwrap())
+        .unwrap();
+    assert_eq!(artifact.bytes(), b"compiled hello component");
+}
+
+#[test]
+fn the_same_bytes_from_two_folders() {
+    let images: Vec<(String, String)> = (0..2)
+        .map(|_| {
+            let workshop = Workshop::new();
+            let seed = seed(vec![
+                native(1, "shell", "/bin/sh"),
+                wasm(2, "one", &hello()),
+            ]);
+            let mut options = workshop.options(&seed);
+            options.programs = vec!["/usr/bin/ls=/bin/ls".parse().unwrap()];
+            options.mtime = 1_700_000_000;
+            let (zstd, entries) = workshop.build(&options).unwrap();
+            assert!(entries.iter().all(|entry| entry.mtime == 1_700_000_000));
+            options.compression = initrd_builder::compress::Compression::Gzip;
+            let gzip = build(&options, &workshop.path("image.gz")).unwrap();
+            assert!(std::fs::read_dir(workshop.0.path()).unwrap().all(|entry| {
+                !entry
+                    .unwrap()
+                    .file_name()
+                    .to_string_lossy()
+                    .ends_with(".tmp")
+            }));
+            (zstd.sha256, gzip.sha256)
+        })
+        .collect();
+    assert_eq!(images[0], images[1]);
+    assert_ne!(images[0].0, images[0].1);
+}
+
+#[test]
+fn programs_come_with_their_libraries() {
+    let workshop = Workshop::new();
+    workshop.script("tool.sh", "#!/bin/sh\n");
+    let seed = seed(vec![
+        native(1, "ls", "/opt/ls"),
+        native(2, "tool", "/opt/tool"),
+    ]);
+    let mut options = workshop.options(&seed);
+    let program = |dest: &str, source: PathBuf| Program {
+        dest: dest.to_owned(),
+        source,
+    };
+    options.programs = vec![
+        program("/opt/ls", PathBuf::from("/bin/ls")),
+        program("/opt/tool", workshop.path("tool.sh")),
+    ];
+    let (_, entries) = workshop.build(&options).unwrap();
+    assert_eq!(data(&entries, "opt/ls"), std::fs::read("/bin/ls").unwrap());
+    let libc = entries
+        .iter()
+        .any(|entry| entry.name.ends_with("/libc.so.6"));
+    let loader = entries.iter().any(|entry| entry.name.contains("/ld-linux"));
+    assert!(libc && loader);
+}
+
+#[test]
+fn without_a_wrapper_init_is_a_link() {
+    let workshop = Workshop::new();
+    let mut options = workshop.options(&seed(vec![native(1, "shell", "/bin/sh")]));
+    options.wrapper = false;
+    options.with_compiler = true;
+    let (_, entries) = workshop.build(&options).unwrap();
+    assert_eq!(data(&entries, "init"), b"/sbin/ente-zero");
+    assert_eq!(
+        data(&entries, "usr/lib/ente/ente-compile"),
+        COMPILER.as_bytes()
+    );
+}
+
+#[test]
+fn all_that_is_missing_is_told_with_its_card() {
+    let workshop = Workshop::new();
+    workshop.script("tool.py", "#!/usr/bin/python9\n");
+    let absent = "11".repeat(32);
+    let nested = with(
+        card(9, "group", json!("Virtual")),
+        "genesis",
+        json!([native(1, "deep", "/opt/deep")]),
+    );
+    let mut options = workshop.options(&seed(vec![
+        nested,
+        wasm(2, "unpinned", &absent),
+        card(
+            3,
+            "old",
+            json!({ "Legacy": { "exec": "/usr/bin/old", "fakes": [] } }),
+        ),
+        native(4, "python", "/opt/tool"),
+        native(5, "folder", "/etc"),
+        native(6, "fine", "/sbin/modprobe"),
+    ]));
+    options.programs = vec![Program {
+        dest: "/opt/tool".to_owned(),
+        source: workshop.path("tool.py"),
+    }];
+    let Err(Error::Missing(items)) = workshop.build(&options) else {
+        panic!("built");
+    };
+    let expected = [
+        ("deep", "--bin /opt/deep=FILE"),
+        ("unpinned", absent.as_str()),
+        ("old", "/usr/bin/old"),
+        ("python", "/usr/bin/python9"),
+        ("folder", "not an executable file"),
+    ];
+    assert_eq!(items.len(), expected.len(), "{items:#?}");
+    for (item, (label, part)) in items.iter().zip(expected) {
+        assert!(
+            item.contains(&format!("{label:?}")) && item.contains(part),
+            "{item}"
+        );
+    }
+    assert!(!workshop.path("image.zst").exists());
+}
+
+#[test]
+fn an_invalid_seed_lists_every_violation() {
+    let workshop = Workshop::new();
+    let options = workshop.options(&seed(vec![
+        native(1, "relative", "bin/sh"),
+        native(1, "twice", "/bin/sh"),
+        with(native(3, "module", "/bin/sh"), "module", json!("hello")),
+        with(wasm(4, "number", &hello()), "module", json!(7)),
+        with(
+            wasm(5, "absent", &"22".repeat(32)),
+            "module",
+            json!("absent"),
+        ),
+    ]));
+    let Err(Error::Seed { violations, .. }) = workshop.build(&options) else {
+        panic!("built");
+    };
+    for part in ["bin/sh", "twice", "not Wasm", "is 7", "absent.wasm"] {
+        assert!(
+            violations.iter().any(|line| line.contains(part)),
+            "{part} in {violations:#?}"
+        );
+    }
+    for text in ["", "{", "[]", "{\"schema_version\": 2}"] {
+        workshop.put("seed.card.json", text.as_bytes());
+        assert!(
+            matches!(workshop.build(&options), Err(Error::Seed { .. })),
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn names_are_pinned_and_locked_pins_stay() {
+    let workshop = Workshop::new();
+    let stale = "33".repeat(32);
+    let named = |pin: &str| with(wasm(1, "one", pin), "module", json!("hello"));
+    let mut options = workshop.options(&seed(vec![named(&stale)]));
+    let (summary, entries) = workshop.build(&options).unwrap();
+    let packed: Value = serde_json::from_slice(data(&entries, "ente/seed.card.json")).unwrap();
+    assert_eq!(
+        packed["genesis"][0]["payload"]["Wasm"]["module_sha256"],
+        json!(hello())
+    );
+    assert!(summary.to_string().contains(&stale), "the change is told");
+
+    options.locked = true;
+    let Err(Error::Locked(changes)) = workshop.build(&options) else {
+        panic!("built");
+    };
+    assert!(
+        changes[0].contains("one") && changes[0].contains(&stale) && changes[0].contains(&hello())
+    );
+    let mut options = workshop.options(&seed(vec![named(&hello())]));
+    options.locked = true;
+    workshop.build(&options).unwrap();
+}
+
+#[test]
+fn session_fragments_are_packed_and_checked() {
+    let workshop = Workshop::new();
+    let mut options = workshop.options(&seed(vec![native(1, "shell", "/bin/sh")]));
+    options.fragments = Some(workshop.path("fragments"));
+    let fragment = with(
+        card(7, "kiosk", json!("Virtual")),
+        "genesis",
+        json!([wasm(8, "k", &hello())]),
+    );
+    workshop.put(
+        "fragments/session-kiosk.card.json",
+        fragment.to_string().as_bytes(),
+    );
+    workshop.put("fragments/notes.txt", b"not a fragment");
+    let (_, entries) = workshop.build(&options).unwrap();
+    assert!(has(&entries, "ente/fragments/session-kiosk.card.json"));
+    assert!(
+        has(&entries, &format!("ente/cas/{}", hello())),
+        "its modules come along"
+    );
+    assert!(!has(&entries, "ente/fragments/notes.txt"));
+
+    let broken = with(
+        card(7, "kiosk", json!("Virtual")),
+        "genesis",
+        json!([native(8, "k", "/no")]),
+    );
+    workshop.put(
+        "fragments/session-kiosk.card.json",
+        broken.to_string().as_bytes(),
+    );
+    assert!(matches!(workshop.build(&options), Err(Error::Missing(_))));
+}
+
+#[test]
+fn kernel_modules_come_with_a_card_that_loads_them() {
+    let workshop = Workshop::new();
+    workshop.put("modules/9.9.9/kernel/a.ko", b"a");
+    workshop.put("modules/9.9.9/kernel/b.ko", b"b");
+    workshop.put("modules/9.9.9/kernel/unwanted.ko", b"u");
+    workshop.put(
+        "modules/9.9.9/modules.dep",
+        b"kernel/a.ko: kernel/b.ko\nkernel/b.ko:\n",
+    );
+    workshop.put("modules/9.9.9/modules.softdep", b"");
+    workshop.put("modules/9.9.9/modules.builtin", b"kernel/c.ko\n");
+    let mut options = workshop.options(&seed(vec![native(1, "shell", "/bin/sh")]));
+    options.modules = vec!["a".to_owned(), "c".to_owned()];
+    options.modules_dir = Some(workshop.path("modules/9.9.9"));
+    let (summary, entries) = workshop.build(&options).unwrap();
+    assert_eq!(data(&entries, "lib/modules/9.9.9/kernel/b.ko"), b"b");
+    assert_eq!(
+        data(&entries, "lib/modules/9.9.9/modules.dep"),
+        b"kernel/a.ko: kernel/b.ko\nkernel/b.ko:\n"
+    );
+    assert!(!has(&entries, "lib/modules/9.9.9/kernel/unwanted.ko"));
+    let packed: Value = serde_json::from_slice(data(&entries, "ente/seed.card.json")).unwrap();
+    let loader = &packed["genesis"][0];
+    assert_eq!(loader["label"], "modules-load");
+    assert_eq!(
+        loader["payload"]["Native"]["argv"],
+        json!(["modprobe", "-a", "b", "a"])
+    );
+    assert!(
+        summary
+            .notes
+            .iter()
+            .any(|note| note.contains("c is built into 9.9.9"))
+    );
+
+    // A seed that has such a Card already would have two of one label.
+    let mut clash = workshop.options(&seed(vec![native(1, "modules-load", "/bin/sh")]));
+    clash.modules.clone_from(&options.modules);
+    clash.modules_dir.clone_from(&options.modules_dir);
+    assert!(matches!(workshop.build(&clash), Err(Error::Seed { .. })));
+}
+
+#[test]
+fn what_is_not_on_this_machine_is_named() {
+    let workshop = Workshop::new();
+    let seed = seed(vec![wasm(1, "one", &hello())]);
+    let mut options = workshop.options(&seed);
+    std::fs::remove_file(workshop.path("helpers/ente-spawn")).unwrap();
+    let text = workshop.build(&options).unwrap_err().to_string();
+    assert!(
+        text.contains("ente-spawn") && text.contains("--helpers"),
+        "{text}"
+    );
+
+    workshop.script("helpers/ente-spawn", "#!/bin/sh\n");
+    workshop.script("helpers/ente-compile", "#!/bin/sh\nexit 1\n");
+    let text = workshop.build(&options).unwrap_err().to_string();
+    assert!(text.contains("compiler"), "{text}");
+
+    options.busybox = Some(Path::new("/no/busybox").to_owned());
+    let text = workshop.build(&options).unwrap_err().to_string();
+    assert!(text.contains("/no/busybox"), "{text}");
+}
+
+#[test]
+fn a_component_that_does_not_compile_is_told_with_its_card() {
+    let workshop = Workshop::new();
+    workshop.script(
+        "helpers/ente-compile",
+        &COMPILER.replace("printf 'compiled '; cat", "echo 'bad magic' >&2; exit 1"),
+    );
+    let options = workshop.options(&seed(vec![wasm(1, "the-label", &hello())]));
+    let text = workshop.build(&options).unwrap_err().to_string();
+    assert!(
+        text.contains("the-label") && text.contains(&hello()) && text.contains("bad magic"),
+        "{text}"
+    );
+}
