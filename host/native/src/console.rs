@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use arje_card::Card;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::stat::Mode;
+use nix::fcntl::OFlag;
 use serde_json::Value;
+
+use crate::descriptors::open_waiting;
 
 /// Key of a Card, beside those of the schema, that asks for a console.
 const CONSOLE_KEY: &str = "console";
@@ -161,18 +162,15 @@ fn last_name(file: &Path, names: &str) -> Result<String, ConsoleError> {
     }
 }
 
-/// Opens a terminal for another session: it does not become PID 1's, and a serial line without carrier does not
-/// keep PID 1 waiting.
+/// Opens a terminal for another session.
 pub(crate) fn open_terminal(path: &Path) -> Result<OwnedFd, ConsoleError> {
     let failed = |errno| ConsoleError::Open(path.to_owned(), errno);
-    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-    let fd = nix::fcntl::open(path, flags, Mode::empty()).map_err(failed)?;
-    if !nix::unistd::isatty(&fd).map_err(failed)? {
-        return Err(ConsoleError::NotATerminal(path.to_owned()));
+    let fd = open_waiting(path, OFlag::O_RDWR).map_err(failed)?;
+    if nix::unistd::isatty(&fd).map_err(failed)? {
+        Ok(fd)
+    } else {
+        Err(ConsoleError::NotATerminal(path.to_owned()))
     }
-    // The program expects reads that wait.
-    fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_RDWR)).map_err(failed)?;
-    Ok(fd)
 }
 
 #[cfg(test)]

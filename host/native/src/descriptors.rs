@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
 
 use ente_spawn::{FIRST_PASSED_FD, PLAN_FD, STATUS_FD};
-use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::spawn::PosixSpawnFileActions;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-
-use crate::launch::duplicate_above;
+use nix::sys::stat::Mode;
 
 /// A memfd with these bytes that nobody, PID 1 included, can change any more.
 pub(crate) fn sealed(bytes: &[u8]) -> std::io::Result<OwnedFd> {
@@ -25,6 +25,22 @@ pub(crate) fn sealed(bytes: &[u8]) -> std::io::Result<OwnedFd> {
         | SealFlag::F_SEAL_SEAL;
     fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
     Ok(file.into())
+}
+
+/// A copy of a descriptor with a number of at least `lowest`.
+pub(crate) fn duplicate_above(fd: BorrowedFd<'_>, lowest: RawFd) -> nix::Result<OwnedFd> {
+    let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(lowest))?;
+    // SAFETY: the call above has just made this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Opens a device for another process, `mode` being `O_RDONLY`, `O_WRONLY` or `O_RDWR`. PID 1 itself does not wait for
+/// it (a serial line may lack its carrier), nor get it as its terminal; the other process reads and writes as usual.
+pub(crate) fn open_waiting(path: &Path, mode: OFlag) -> nix::Result<OwnedFd> {
+    let flags = mode | OFlag::O_CLOEXEC | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+    let fd = nix::fcntl::open(path, flags, Mode::empty())?;
+    fcntl(&fd, FcntlArg::F_SETFL(mode))?;
+    Ok(fd)
 }
 
 /// The descriptors of one start, each with the number it gets in the executor.

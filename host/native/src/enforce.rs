@@ -4,6 +4,8 @@ use arje_card::{
     Card, Filesystem, Limits, Namespaces, Networking, Payload, Permissions, Readiness, Soma,
 };
 
+use serde::Serialize;
+
 use crate::console::console_of;
 
 /// Whether this version can enforce all that a Native Card says about its process.
@@ -46,11 +48,10 @@ fn check_permissions(permissions: &Permissions, refused: &mut Vec<String>) {
         ));
     };
     if permissions.networking != Networking::Full {
-        let found = format!("{:?}", permissions.networking.as_str());
-        narrower("networking", &found, "\"full\"");
+        narrower("networking", &json(&permissions.networking), "\"full\"");
     }
     if permissions.filesystem != Filesystem::ReadWrite {
-        let found = format!("{:?}", permissions.filesystem.as_str());
+        let found = json(&permissions.filesystem);
         narrower("filesystem", &found, "\"read-write\"");
     }
     if !permissions.processes {
@@ -58,8 +59,8 @@ fn check_permissions(permissions: &Permissions, refused: &mut Vec<String>) {
     }
     if !permissions.ipc.allow.is_empty() {
         refused.push(format!(
-            "permissions.ipc.allow: {:?}, but this version has no bus for native Cards; remove it",
-            permissions.ipc.allow
+            "permissions.ipc.allow: {}, but this version has no bus for native Cards; remove it",
+            json(&permissions.ipc.allow)
         ));
     }
 }
@@ -78,33 +79,14 @@ fn check_soma(soma: &Soma, root: bool, refused: &mut Vec<String>) {
         ));
     }
     let parts = [
-        (
-            "soma.cgroup",
-            soma.cgroup.any(),
-            format!("{:?}", soma.cgroup),
-        ),
-        (
-            "soma.mounts",
-            soma.mounts.any(),
-            format!("{:?}", soma.mounts),
-        ),
-        (
-            "soma.cpu_affinity",
-            soma.cpu_affinity.is_some(),
-            format!("{:?}", soma.cpu_affinity.as_deref().unwrap_or_default()),
-        ),
-        (
-            "soma.run_as",
-            soma.run_as.is_some(),
-            soma.run_as
-                .as_ref()
-                .map(|user| format!("uid {}, gid {}", user.uid, user.gid))
-                .unwrap_or_default(),
-        ),
+        ("cgroup", soma.cgroup.any().then(|| json(&soma.cgroup))),
+        ("mounts", soma.mounts.any().then(|| json(&soma.mounts))),
+        ("cpu_affinity", soma.cpu_affinity.as_ref().map(json)),
+        ("run_as", soma.run_as.as_ref().map(json)),
     ];
-    for (field, wanted, found) in parts {
-        if wanted {
-            refused.push(not_yet(field, &found));
+    for (field, found) in parts {
+        if let Some(found) = found {
+            refused.push(not_yet(&format!("soma.{field}"), &found));
         }
     }
 }
@@ -112,10 +94,7 @@ fn check_soma(soma: &Soma, root: bool, refused: &mut Vec<String>) {
 /// What the host would have to do for the process beyond starting it.
 fn check_host_services(card: &Card, refused: &mut Vec<String>) {
     if matches!(card.readiness, Readiness::Notify | Readiness::Announce) {
-        let found = match card.readiness {
-            Readiness::Notify => "\"notify\"",
-            _ => "\"announce\"",
-        };
+        let found = json(&card.readiness);
         refused.push(format!(
             "readiness: {found}, but this version receives neither notifications nor announcements of native Cards; \
              use \"started\" or \"exit\""
@@ -125,15 +104,13 @@ fn check_host_services(card: &Card, refused: &mut Vec<String>) {
         refused.push(not_yet("liveness_ms", &liveness.to_string()));
     }
     if !card.listen.is_empty() {
-        let names: Vec<&str> = card.listen.iter().map(|l| l.name.as_str()).collect();
-        refused.push(not_yet("listen", &format!("{names:?}")));
+        refused.push(not_yet("listen", &json(&card.listen)));
     }
     if !card.credentials.is_empty() {
-        let names: Vec<&str> = card.credentials.iter().map(|c| c.name.as_str()).collect();
-        refused.push(not_yet("credentials", &format!("{names:?}")));
+        refused.push(not_yet("credentials", &json(&card.credentials)));
     }
     if let Some(dbus) = &card.dbus {
-        refused.push(not_yet("dbus", &format!("{:?}", dbus.own)));
+        refused.push(not_yet("dbus", &json(dbus)));
     }
     if card.limits != Limits::default() {
         refused.push(
@@ -141,6 +118,12 @@ fn check_host_services(card: &Card, refused: &mut Vec<String>) {
                 .into(),
         );
     }
+}
+
+/// A value as the Card has it.
+fn json(value: &impl Serialize) -> String {
+    // Plain data always can be written; the type says otherwise.
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 fn not_yet(field: &str, found: &str) -> String {
@@ -315,6 +298,24 @@ mod tests {
                 "permissions.filesystem: \"none\", but this version runs native Cards only unconfined; say so with \
                  \"read-write\"",
                 "permissions.processes: false, but this version runs native Cards only unconfined; say so with true",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refusal_shows_what_the_card_says() {
+        let mut card = unconfined();
+        card.soma.cgroup.cpu_weight = Some(50);
+        card.soma.run_as = Some(RunAs {
+            uid: 7,
+            ..RunAs::default()
+        });
+        let ending = "but this version cannot enforce it for native Cards; remove it";
+        assert_eq!(
+            enforceable_for(&card, true).unwrap_err(),
+            [
+                format!("soma.cgroup: {{\"cpu_weight\":50}}, {ending}"),
+                format!("soma.run_as: {{\"uid\":7,\"gid\":0}}, {ending}"),
             ]
         );
     }

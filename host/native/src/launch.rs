@@ -2,19 +2,17 @@
 
 use std::ffi::CString;
 use std::fmt;
-use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ente_spawn::{EncodeError, FIRST_PASSED_FD, MAX_PASSED, Recipe, Rlimit, encode};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::OFlag;
 use nix::spawn::{PosixSpawnAttr, posix_spawn};
-use nix::sys::stat::Mode;
 use nix::unistd::{Pid, pipe2};
 
 use crate::console::{ConsoleError, open_terminal};
-use crate::descriptors::{Placement, sealed};
+use crate::descriptors::{Placement, duplicate_above, open_waiting, sealed};
 use crate::environment::Environment;
 
 /// File mode creation mask of every native Ente: nothing it makes is writable by others.
@@ -201,6 +199,8 @@ impl Launcher {
         let (status, pipe) = pipe2(flags).map_err(|errno| StartCause::System("pipe2", errno))?;
         let placement = self.placement(process, &plan, &pipe)?;
         let pid = self.spawn(&placement)?;
+        // The child has its own copies. Closing these first leaves room for the pidfd where descriptors are short.
+        drop((placement, pipe, plan));
         Ok(Started {
             pid,
             pidfd: pidfd(pid)?,
@@ -243,25 +243,23 @@ impl Launcher {
         plan: &OwnedFd,
         pipe: &OwnedFd,
     ) -> Result<Placement, StartCause> {
-        let mut placement = Placement::new(process.passed.len() as u32);
-        let placed = if let Some(console) = process.console {
-            let terminal = open_terminal(console).map_err(StartCause::Console)?;
-            placement.stdio([terminal.as_fd(); 3])
-        } else {
-            let null = open(Path::new("/dev/null"), OFlag::O_RDONLY)?;
-            let device = match (&self.output, process.output) {
-                (Output::Device(path), None) => Some(open(path, OFlag::O_WRONLY)?),
-                _ => None,
-            };
-            let output = match (&self.output, &device) {
-                (_, Some(device)) => device.as_fd(),
-                (Output::Shared(shared), None) => shared.as_fd(),
-                (Output::Device(_), None) => null.as_fd(),
-            };
-            let output = process.output.unwrap_or(output);
-            placement.stdio([null.as_fd(), output, output])
+        let input = match process.console {
+            Some(console) => open_terminal(console).map_err(StartCause::Console)?,
+            None => open_device(Path::new("/dev/null"), OFlag::O_RDONLY)?,
         };
-        placed
+        let device;
+        let output = match (process.console, process.output, &self.output) {
+            (Some(_), _, _) => input.as_fd(),
+            (None, Some(output), _) => output,
+            (None, None, Output::Shared(shared)) => shared.as_fd(),
+            (None, None, Output::Device(path)) => {
+                device = open_device(path, OFlag::O_WRONLY)?;
+                device.as_fd()
+            }
+        };
+        let mut placement = Placement::new(process.passed.len() as u32);
+        placement
+            .stdio([input.as_fd(), output, output])
             .and_then(|()| placement.plan(plan))
             .and_then(|()| placement.status(pipe))
             .and_then(|()| placement.passed(process.passed))
@@ -301,21 +299,8 @@ fn pidfd(pid: Pid) -> Result<OwnedFd, StartCause> {
     }
 }
 
-/// A copy of a descriptor with a number of at least `lowest`.
-pub(crate) fn duplicate_above(fd: BorrowedFd<'_>, lowest: i32) -> nix::Result<OwnedFd> {
-    let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(lowest))?;
-    // SAFETY: the call above has just made this descriptor, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
-}
-
-fn open(path: &Path, mode: OFlag) -> Result<OwnedFd, StartCause> {
-    // Non-blocking, since a device may wait for a carrier; PID 1's terminal is nobody's by accident.
-    let flags = mode | OFlag::O_CLOEXEC | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
-    let fd = nix::fcntl::open(path, flags, Mode::empty())
-        .map_err(|errno| StartCause::Open(path.to_owned(), errno))?;
-    fcntl(&fd, FcntlArg::F_SETFL(mode))
-        .map_err(|errno| StartCause::Open(path.to_owned(), errno))?;
-    Ok(File::from(fd).into())
+fn open_device(path: &Path, mode: OFlag) -> Result<OwnedFd, StartCause> {
+    open_waiting(path, mode).map_err(|errno| StartCause::Open(path.to_owned(), errno))
 }
 
 fn c_string(text: &str) -> Result<CString, StartCause> {

@@ -1,12 +1,12 @@
 //! From a Card to a process.
 
 use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arje_card::{Card, NativePayload, Payload, Rlimits};
 use ente_spawn::{Resource, Rlimit};
 
-use crate::console::console_of;
+use crate::console::{ConsoleName, console_of};
 use crate::enforce::enforceable;
 use crate::launch::{Launcher, Process, StartCause, StartError, Started};
 
@@ -84,12 +84,12 @@ impl Launcher {
 }
 
 /// The terminal that the Card asks for, if it does.
-fn terminal(request: &StartRequest<'_>) -> Result<Option<std::path::PathBuf>, StartCause> {
+fn terminal(request: &StartRequest<'_>) -> Result<Option<PathBuf>, StartCause> {
     let name =
         console_of(request.card).map_err(|reason| StartCause::Unenforceable(vec![reason]))?;
     match (name, request.active_console) {
         (None, _) => Ok(None),
-        (Some(crate::ConsoleName::Active), Some(terminal)) => Ok(Some(terminal.to_owned())),
+        (Some(ConsoleName::Active), Some(terminal)) => Ok(Some(terminal.to_owned())),
         (Some(name), _) => name
             .resolve(Path::new("/sys"))
             .map(Some)

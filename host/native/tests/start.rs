@@ -185,9 +185,10 @@ fn limits_are_set_soft_and_hard() {
 fn the_limit_of_files_may_lie_below_the_passed_ones() {
     let mut card = card("/bin/true", &[]);
     card.soma.rlimits.nofile = Some(4);
-    let null = File::open("/dev/null").unwrap();
+    let null = File::create("/dev/null").unwrap();
     let started = launcher()
         .start(&StartRequest {
+            output: Some(null.as_fd()),
             passed: &[null.as_fd(); 8],
             ..StartRequest::new(&card, 1)
         })
