@@ -1,0 +1,166 @@
+//! The allocator of components without `std`: small code first.
+//!
+//! Blocks are powers of two. A freed block goes to the list of its class and serves later
+//! allocations of that class; a smaller allocation may split it; blocks are never merged. So an
+//! allocation wastes at most half, and a service with a steady pattern of allocations reaches a
+//! steady size. What asks for much memory in changing sizes should use `std`.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
+use core::ptr;
+
+/// Smallest block, bytes: room for the link of a free list, and the alignment of any scalar.
+const SMALLEST: usize = 16;
+/// One past the greatest class: blocks of 2^31 bytes are the last that fit in 32 bits.
+const CLASSES: usize = 32;
+/// WebAssembly's page, bytes.
+const PAGE: usize = 65_536;
+
+struct State {
+    /// First free block of each power of two; a free block's first word is the next one.
+    free: [*mut u8; CLASSES],
+    /// The memory between these was never handed out.
+    fresh: usize,
+    end: usize,
+}
+
+/// The global allocator of a component; [`freestanding!`](crate::freestanding!) declares it.
+pub struct Allocator(UnsafeCell<State>);
+
+// SAFETY: `wasm32-wasip2` has one thread per instance.
+unsafe impl Sync for Allocator {}
+
+impl Allocator {
+    /// An allocator that has no memory yet.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "used in a static, where Default is not const")]
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new(State {
+            free: [ptr::null_mut(); CLASSES],
+            fresh: 0,
+            end: 0,
+        }))
+    }
+}
+
+/// The exponent of the block that holds this layout.
+fn class(layout: &Layout) -> usize {
+    let size = layout.size().max(layout.align()).max(SMALLEST);
+    (usize::BITS - (size - 1).leading_zeros()) as usize
+}
+
+impl State {
+    /// A block of 2^class bytes; null when the memory cannot grow.
+    fn take(&mut self, class: usize) -> *mut u8 {
+        if class >= CLASSES {
+            return ptr::null_mut();
+        }
+        let Some(from) = (class..CLASSES).find(|&c| !self.free[c].is_null()) else {
+            return self.carve(1 << class);
+        };
+        let block = self.free[from];
+        // SAFETY: a block on a free list begins with the link written by `put`, and nobody else
+        // has it.
+        self.free[from] = unsafe { block.cast::<*mut u8>().read() };
+        for half in (class..from).rev() {
+            // SAFETY: the block has 2^(half+1) bytes; its upper half starts inside it.
+            let upper = unsafe { block.add(1 << half) };
+            // SAFETY: the upper half is ours, and large enough for a link (class >= 4).
+            unsafe { self.put(upper, half) };
+        }
+        block
+    }
+
+    /// Puts a block on its list.
+    ///
+    /// # Safety
+    /// The block must have 2^class bytes that nobody uses.
+    unsafe fn put(&mut self, block: *mut u8, class: usize) {
+        // SAFETY: by the caller; a block is at least SMALLEST bytes and aligned to 16.
+        unsafe { block.cast::<*mut u8>().write(self.free[class]) };
+        self.free[class] = block;
+    }
+
+    /// Fresh memory, aligned to its size (at most to a page); what alignment skips is lost.
+    fn carve(&mut self, size: usize) -> *mut u8 {
+        if self.end == 0 {
+            unsafe extern "C" {
+                /// Set by the linker: its address is where the heap may begin.
+                static __heap_base: u8;
+            }
+            self.fresh = (&raw const __heap_base) as usize;
+            self.end = core::arch::wasm32::memory_size(0) * PAGE;
+        }
+        let align = size.min(PAGE);
+        let Some(start) = self.fresh.checked_next_multiple_of(align) else {
+            return ptr::null_mut();
+        };
+        let Some(end) = start.checked_add(size) else {
+            return ptr::null_mut();
+        };
+        if end > self.end {
+            let pages = (end - self.end).div_ceil(PAGE);
+            if core::arch::wasm32::memory_grow(0, pages) == usize::MAX {
+                return ptr::null_mut();
+            }
+            self.end += pages * PAGE;
+        }
+        self.fresh = end;
+        start as *mut u8
+    }
+}
+
+// SAFETY: blocks are disjoint, as large as their class, and aligned to the smaller of their size
+// and a page (a component asks for no larger alignment: the canonical ABI stops at 8).
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: one thread, and `take` calls nothing that allocates.
+        unsafe { &mut *self.0.get() }.take(class(&layout))
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: one thread; the block came from `alloc` with this layout, hence this class.
+        unsafe { (*self.0.get()).put(block, class(&layout)) };
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the trait demands that size and alignment of the new layout are valid.
+        let wanted = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        if class(&wanted) == class(&layout) {
+            return block;
+        }
+        // SAFETY: `wanted` is valid and not empty, as the trait demands of `new_size`.
+        let moved = unsafe { self.alloc(wanted) };
+        if !moved.is_null() {
+            // SAFETY: both blocks hold the smaller of the two sizes, and are disjoint.
+            unsafe { ptr::copy_nonoverlapping(block, moved, layout.size().min(new_size)) };
+            // SAFETY: the block is the caller's to give back.
+            unsafe { self.dealloc(block, layout) };
+        }
+        moved
+    }
+}
+
+/// The canonical ABI's `realloc`, with which the host makes room for what it passes in. Traps when
+/// there is no memory, since the ABI has no other answer.
+///
+/// # Safety
+/// As the component model's canonical ABI says: `old` is null or came from here with `old_size`
+/// and `align`.
+pub unsafe fn cabi_realloc(old: *mut u8, old_size: usize, align: usize, size: usize) -> *mut u8 {
+    if size == 0 {
+        return align as *mut u8;
+    }
+    // SAFETY: the ABI passes powers of two, and sizes below 2^31.
+    let block = unsafe {
+        if old_size == 0 {
+            alloc::alloc::alloc(Layout::from_size_align_unchecked(size, align))
+        } else {
+            alloc::alloc::realloc(old, Layout::from_size_align_unchecked(old_size, align), size)
+        }
+    };
+    if block.is_null() {
+        core::arch::wasm32::unreachable();
+    }
+    block
+}
