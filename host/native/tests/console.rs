@@ -14,10 +14,13 @@ use std::path::PathBuf;
 use arje_card::Card;
 use arje_native::{
     ConsoleError, ExecFailure, ExecOutcome, ExitStatus, StartCause, StartRequest, StepKind,
+    signal_group,
 };
 use common::{card, end, failure, launcher, outcome, wait_for};
 use nix::errno::Errno;
 use nix::pty::openpty;
+use nix::sys::signal::Signal;
+use nix::sys::termios::{SetArg, SpecialCharacterIndices, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::{read, ttyname, write};
 use serde_json::json;
 
@@ -131,6 +134,9 @@ fn a_console_serves_one_session_after_another() {
     let first = terminal.card("/bin/cat", &[]);
     let first = launcher.start(&StartRequest::new(&first, 1)).unwrap();
     assert_eq!(outcome(&first), ExecOutcome::Started);
+    let mut raw = tcgetattr(&terminal.master).unwrap();
+    cfmakeraw(&mut raw);
+    tcsetattr(&terminal.master, SetArg::TCSANOW, &raw).unwrap();
     // It belongs to the first: not taken away.
     let second = terminal.card("/bin/echo", &["second"]);
     let refused = launcher.start(&StartRequest::new(&second, 1)).unwrap();
@@ -141,11 +147,35 @@ fn a_console_serves_one_session_after_another() {
             errno: Errno::EPERM
         }
     );
-    terminal.type_in("\x03");
+    // Nor were its modes touched.
+    assert_eq!(tcgetattr(&terminal.master).unwrap(), raw);
+    signal_group(first.pid, first.pidfd.as_fd(), Signal::SIGKILL).unwrap();
     end(&first);
     let started = launcher.start(&StartRequest::new(&second, 2)).unwrap();
     terminal.read_until("second");
     assert_eq!(end(&started), ExitStatus::Code(0));
+}
+
+#[test]
+fn the_modes_of_the_session_before_are_reset() {
+    let terminal = Terminal::new();
+    let fresh = tcgetattr(&terminal.master).unwrap();
+    let mut raw = fresh.clone();
+    cfmakeraw(&mut raw);
+    raw.control_chars[SpecialCharacterIndices::VINTR as usize] = 1;
+    tcsetattr(&terminal.master, SetArg::TCSANOW, &raw).unwrap();
+    let card = terminal.card("/bin/cat", &[]);
+    let started = launcher().start(&StartRequest::new(&card, 1)).unwrap();
+    assert_eq!(outcome(&started), ExecOutcome::Started);
+    let found = tcgetattr(&terminal.master).unwrap();
+    assert_eq!(found.input_flags, fresh.input_flags);
+    assert_eq!(found.output_flags, fresh.output_flags);
+    assert_eq!(found.local_flags, fresh.local_flags);
+    // Somebody chose this one, and speed and character size belong to the line.
+    assert_eq!(found.control_chars, raw.control_chars);
+    assert_eq!(found.control_flags, raw.control_flags);
+    terminal.type_in("\x01");
+    assert!(matches!(end(&started), ExitStatus::Signal { .. }));
 }
 
 #[test]

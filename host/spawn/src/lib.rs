@@ -1,6 +1,6 @@
 //! The spawn plan: what `ente-spawn` does between clone and exec, as bytes.
 //!
-//! PID 1 encodes a [`Recipe`] ([`encode`], feature `alloc`), seals it in a memfd and passes it on descriptor
+//! PID 1 encodes a `Recipe` (`encode`, feature `alloc`), seals it in a memfd and passes it on descriptor
 //! [`PLAN_FD`]; the executor decodes it without allocating ([`Plan`]) and performs its steps in order. A step that
 //! fails is reported as a [`Failure`] on descriptor [`STATUS_FD`].
 //!

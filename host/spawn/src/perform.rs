@@ -21,8 +21,7 @@ pub(crate) fn perform(step: Step<'_>, status: &AtomicI32) -> Result<(), i32> {
     match step {
         Step::Signals => reset_signals(),
         Step::Session => sys::setsid(),
-        // Without force: a terminal that controls another session is not taken away from it.
-        Step::Terminal => sys::take_terminal(0),
+        Step::Terminal => take_terminal(),
         Step::Umask(mask) => sys::umask(mask),
         Step::WorkingDirectory(path) => sys::chdir(path),
         Step::Descriptors { passed } => place_descriptors(passed as i32, status),
@@ -41,6 +40,13 @@ fn reset_signals() -> Result<(), i32> {
         sys::default_disposition(signal)?;
     }
     sys::unblock_all_signals()
+}
+
+/// Without force: a terminal that controls another session is not taken away from it. Only then are its modes reset,
+/// because the session before may have been killed while it had switched off echo or signals.
+fn take_terminal() -> Result<(), i32> {
+    sys::take_terminal(0)?;
+    sys::reset_terminal(0)
 }
 
 /// Moves what is passed down to 3 and after, then closes everything but 0-2, that, and the status pipe, which closes

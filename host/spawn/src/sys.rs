@@ -44,7 +44,18 @@ const PROT_WRITE: usize = 2;
 const MAP_PRIVATE: usize = 0x2;
 const MAP_ANONYMOUS: usize = 0x20;
 const SIG_SETMASK: usize = 2;
+const TCGETS: usize = 0x5401;
+const TCSETS: usize = 0x5402;
 const TIOCSCTTY: usize = 0x540e;
+
+/// `IUTF8` of `termios(3)`: erasing takes a whole character.
+const IUTF8: u32 = 0o40_000;
+/// A fresh terminal's input flags: `ICRNL | IXON` (`tty_std_termios`, `drivers/tty/tty_io.c`).
+const INPUT_FLAGS: u32 = 0o400 | 0o2_000;
+/// Its output flags: `OPOST | ONLCR`.
+const OUTPUT_FLAGS: u32 = 0o1 | 0o4;
+/// Its local flags: `ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN`.
+const LOCAL_FLAGS: u32 = 0o1 | 0o2 | 0o10 | 0o20 | 0o40 | 0o1_000 | 0o4_000 | 0o100_000;
 
 /// Length in bytes of the kernel's signal set, 64 signals.
 const SIGSET_BYTES: usize = 8;
@@ -199,6 +210,33 @@ pub(crate) fn setsid() -> Result<(), i32> {
 /// `TIOCSCTTY` of `ioctl(2)`, without taking the terminal from another session.
 pub(crate) fn take_terminal(fd: i32) -> Result<(), i32> {
     plain(SYS_IOCTL, fd as usize, TIOCSCTTY, 0).map(drop)
+}
+
+/// The kernel's `struct termios` (`asm-generic/termbits.h`).
+#[repr(C)]
+#[derive(Default)]
+struct Termios {
+    input: u32,
+    output: u32,
+    control: u32,
+    local: u32,
+    line: u8,
+    characters: [u8; 19],
+}
+
+/// `TCGETS` and `TCSETS` of `ioctl(2)`: the modes of a fresh terminal. Speed, control characters and the character
+/// set stay as they are.
+pub(crate) fn reset_terminal(fd: i32) -> Result<(), i32> {
+    let mut termios = Termios::default();
+    let place = ptr::from_mut(&mut termios) as usize;
+    // SAFETY: the call writes one such structure.
+    unsafe { syscall(SYS_IOCTL, [fd as usize, TCGETS, place, 0, 0, 0]) }?;
+    termios.input = termios.input & IUTF8 | INPUT_FLAGS;
+    termios.output = OUTPUT_FLAGS;
+    termios.local = LOCAL_FLAGS;
+    let place = ptr::from_ref(&termios) as usize;
+    // SAFETY: the call reads one such structure.
+    unsafe { syscall(SYS_IOCTL, [fd as usize, TCSETS, place, 0, 0, 0]) }.map(drop)
 }
 
 /// `umask(2)`.
