@@ -1,1 +1,40 @@
-//! In the making.
+//! Components as actors: the Wasm half of arje.
+//!
+//! A [`Host`] owns one wasmtime engine without a compiler, a small pool of worker threads, and one
+//! actor per living Wasm Ente. The core loop asks it to [`start`](Host::start),
+//! [`stop`](Host::stop) and [`kill`](Host::kill) Entes and reads [`Event`]s; none of these calls
+//! waits for a component.
+//!
+//! What a component can reach is decided before it runs: its imports are compared with its Card
+//! (`arje_card::grants`), and only interfaces in that table are ever linked, each in a file of its
+//! own under `iface`. What it can use up is bounded: memory by a [ledger](crate::ledger) over all
+//! its memories and tables, time by deadlines and by [lanes](crate::lane) that keep a spinning
+//! component away from the others, log lines by permits.
+//!
+//! Not here: when an Ente starts again (arje-supervisor), what its module is (arje-store),
+//! processes (arje-native).
+
+mod actor;
+mod body;
+mod capability;
+mod control;
+mod ctx;
+mod event;
+mod exports;
+mod host;
+mod iface;
+mod lane;
+mod ledger;
+mod linker;
+mod loader;
+mod output;
+mod ticker;
+mod trap;
+
+pub use control::StopReason;
+pub use event::{End, Event, EventKind};
+pub use host::{Host, HostConfig, InvokeError, NotRunning, StartRequest};
+pub use iface::log::Level;
+pub use linker::linked_interfaces;
+pub use loader::LoadError;
+pub use output::{Line, LineSink};

@@ -1,2 +1,30 @@
-//! In the making.
-fn main() {}
+//! `ente-zero`: PID 1 of an arje system, and, run as anything else, its dev mode.
+//!
+//! It wires the parts together and contains no logic of its own: the supervisor decides, the core
+//! loop carries out, `arje-wasm` and `arje-native` run what the Cards say.
+
+mod args;
+mod bodies;
+mod cmdline;
+mod console;
+mod core;
+mod dev;
+mod machine;
+mod mounts;
+mod natives;
+mod platform;
+mod poller;
+mod rescue;
+mod seed;
+mod wiring;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let (args, problems) = args::parse(std::env::args_os().skip(1));
+    if std::process::id() == 1 {
+        machine::main(args, &problems)
+    } else {
+        dev::main(&args, &problems)
+    }
+}

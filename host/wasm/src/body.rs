@@ -1,0 +1,206 @@
+//! A component that lives: its store, its instance, and the calls the host makes.
+
+use crate::capability::{CardInfo, StopReason};
+use crate::ctx::Ctx;
+use crate::exports::Exports;
+use tokio::sync::oneshot;
+use wasmtime::component::{
+    ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc, Val,
+};
+use wasmtime::{Error, Result, Store};
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+/// One instance and all it owns.
+pub(crate) struct Body {
+    store: Store<Ctx>,
+    instance: Instance,
+    /// The function that was invoked last, looked up and type-checked.
+    invoked: Option<(ComponentExportIndex, Invoke)>,
+}
+
+type Invoke = TypedFunc<(Vec<u8>,), (Vec<u8>,)>;
+
+/// A call of one of the component's exports.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// `wasi:cli/run.run`
+    Run(ComponentExportIndex),
+    /// `service.start`
+    Start(ComponentExportIndex, CardInfo),
+    /// `service.stop`
+    Stop(ComponentExportIndex, StopReason),
+    /// `health.health`
+    Health(ComponentExportIndex),
+    /// `timer-handler.on-timer`
+    OnTimer(ComponentExportIndex, u64),
+    /// A function without parameters, by its full name.
+    Export(ComponentExportIndex),
+    /// A function `(list<u8>) -> list<u8>`.
+    Invoke(ComponentExportIndex, Vec<u8>),
+}
+
+impl Job {
+    /// How the call is named in an exit status.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Job::Run(_) => "run",
+            Job::Start(..) => "start",
+            Job::Stop(..) => "stop",
+            Job::Health(_) => "health",
+            Job::OnTimer(..) => "on-timer",
+            Job::Export(_) => "the entry function",
+            Job::Invoke(..) => "the invoked function",
+        }
+    }
+}
+
+/// What a call returned.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// Nothing, or ok.
+    Done,
+    /// The error case of the function's result.
+    Failed(String),
+    /// The answer of [`Job::Invoke`].
+    Bytes(Vec<u8>),
+}
+
+/// Instantiates; runs the component's start sections.
+pub(crate) async fn instantiate(pre: InstancePre<Ctx>, mut store: Store<Ctx>) -> Result<Box<Body>> {
+    let instance = pre.instantiate_async(&mut store).await?;
+    Ok(Box::new(Body {
+        store,
+        instance,
+        invoked: None,
+    }))
+}
+
+/// Makes one call. The body comes back even if the call trapped; it is then good for nothing but
+/// to be dropped.
+pub(crate) async fn perform(mut body: Box<Body>, job: Job) -> (Box<Body>, Result<Reply>) {
+    body.store.set_epoch_deadline(1);
+    let reply = body.call(job).await;
+    (body, reply)
+}
+
+impl Body {
+    pub(crate) fn data(&self) -> &Ctx {
+        self.store.data()
+    }
+
+    pub(crate) fn data_mut(&mut self) -> &mut Ctx {
+        self.store.data_mut()
+    }
+
+    async fn call(&mut self, job: Job) -> Result<Reply> {
+        match job {
+            Job::Run(run) => {
+                let (result,) = self.typed::<(), (Result<(), ()>,)>(run, ()).await?;
+                Ok(result.map_or_else(|()| Reply::Failed(String::new()), |()| Reply::Done))
+            }
+            Job::Start(start, info) => {
+                let (result,) = self.typed::<_, (Result<(), String>,)>(start, (info,)).await?;
+                Ok(result.map_or_else(Reply::Failed, |()| Reply::Done))
+            }
+            Job::Health(health) => {
+                let (result,) = self.typed::<_, (Result<(), String>,)>(health, ()).await?;
+                Ok(result.map_or_else(Reply::Failed, |()| Reply::Done))
+            }
+            Job::Stop(stop, reason) => {
+                self.typed::<_, ()>(stop, (reason,)).await?;
+                Ok(Reply::Done)
+            }
+            Job::OnTimer(on_timer, token) => {
+                self.typed::<_, ()>(on_timer, (token,)).await?;
+                Ok(Reply::Done)
+            }
+            Job::Export(function) => self.call_export(function).await,
+            Job::Invoke(function, payload) => self.invoke(function, payload).await,
+        }
+    }
+
+    async fn typed<P, R>(&mut self, function: ComponentExportIndex, params: P) -> Result<R>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        self.instance
+            .get_typed_func::<P, R>(&mut self.store, function)?
+            .call_async(&mut self.store, params)
+            .await
+    }
+
+    async fn invoke(&mut self, function: ComponentExportIndex, payload: Vec<u8>) -> Result<Reply> {
+        let typed = match &self.invoked {
+            Some((last, typed)) if *last == function => *typed,
+            _ => {
+                let typed: Invoke = self.instance.get_typed_func(&mut self.store, function)?;
+                self.invoked = Some((function, typed));
+                typed
+            }
+        };
+        let (answer,) = typed.call_async(&mut self.store, (payload,)).await?;
+        Ok(Reply::Bytes(answer))
+    }
+
+    async fn call_export(&mut self, function: ComponentExportIndex) -> Result<Reply> {
+        let function = self
+            .instance
+            .get_func(&mut self.store, function)
+            .ok_or_else(|| Error::msg("the entry is not a function"))?;
+        let ty = function.ty(&self.store);
+        if ty.params().len() > 0 {
+            return Err(Error::msg(
+                "the entry function takes parameters; only one without can be an entry",
+            ));
+        }
+        let mut results = vec![Val::Bool(false); ty.results().len()];
+        function
+            .call_async(&mut self.store, &[], &mut results)
+            .await?;
+        Ok(match results.first() {
+            Some(Val::Result(Err(None))) => Reply::Failed(String::new()),
+            Some(Val::Result(Err(Some(error)))) => Reply::Failed(match &**error {
+                Val::String(text) => text.clone(),
+                other => format!("{other:?}"),
+            }),
+            _ => Reply::Done,
+        })
+    }
+}
+
+/// A request and where the head of its answer goes.
+pub(crate) struct HttpJob {
+    pub(crate) request: hyper::Request<hyper::body::Incoming>,
+    pub(crate) head: oneshot::Sender<Result<hyper::Response<HyperOutgoingBody>, ErrorCode>>,
+}
+
+/// Instantiates a `wasi:http/proxy` component for one request and lets it handle it.
+pub(crate) async fn instantiate_http(
+    pre: ProxyPre<Ctx>,
+    mut store: Store<Ctx>,
+    job: HttpJob,
+) -> Result<()> {
+    let proxy = pre.instantiate_async(&mut store).await?;
+    let mut http = store.data_mut().http();
+    let request = http.new_incoming_request(Scheme::Http, job.request)?;
+    let head = http.new_response_outparam(job.head)?;
+    store.set_epoch_deadline(1);
+    proxy
+        .wasi_http_incoming_handler()
+        .call_handle(&mut store, request, head)
+        .await
+}
+
+/// Whether a component can be driven by `entry`, and which of its exports is missing if not.
+pub(crate) fn missing_export(exports: &Exports, entry: &arje_card::Entry) -> Option<&'static str> {
+    use arje_card::Entry;
+    match entry {
+        Entry::Run if exports.run.is_none() => Some("wasi:cli/run@0.2.x"),
+        Entry::Service if exports.service.is_none() => Some("arje:ente/service@1.x"),
+        _ => None,
+    }
+}

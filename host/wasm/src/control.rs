@@ -1,0 +1,84 @@
+//! How the core loop reaches a running incarnation without waiting for it.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use tokio::sync::Notify;
+
+/// Why a component is asked to stop (`arje:ente/types.stop-reason`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum StopReason {
+    /// Somebody asked for this Ente to stop.
+    Requested = 1,
+    /// It is to be started again.
+    Restart,
+    /// Something it requires is no longer provided.
+    DependencyLost,
+    /// Another version takes its place.
+    Replaced,
+    /// It did not answer in time.
+    Unhealthy,
+    /// The machine goes down.
+    Shutdown,
+}
+
+const RUNNING: u8 = 0;
+const KILL: u8 = u8::MAX;
+
+/// One word that says what is wanted of an incarnation. Raising it never blocks and never fails;
+/// a kill outranks a stop, and the first stop reason is kept.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    wanted: AtomicU8,
+    changed: Notify,
+}
+
+impl Control {
+    pub(crate) fn stop(&self, reason: StopReason) {
+        let _ = self
+            .wanted
+            .compare_exchange(RUNNING, reason as u8, Ordering::AcqRel, Ordering::Acquire);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn kill(&self) {
+        self.wanted.store(KILL, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn is_killed(&self) -> bool {
+        self.wanted.load(Ordering::Acquire) == KILL
+    }
+
+    /// The reason for which a stop was asked, if one was.
+    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
+        use StopReason::{DependencyLost, Replaced, Requested, Restart, Shutdown, Unhealthy};
+        let wanted = self.wanted.load(Ordering::Acquire);
+        [Requested, Restart, DependencyLost, Replaced, Unhealthy, Shutdown]
+            .into_iter()
+            .find(|reason| *reason as u8 == wanted)
+    }
+
+    /// Returns once [`kill`](Self::kill) was called.
+    pub(crate) async fn killed(&self) {
+        self.until(|| self.is_killed()).await;
+    }
+
+    /// Returns once a stop or a kill was asked for.
+    pub(crate) async fn stopped(&self) {
+        self.until(|| self.wanted.load(Ordering::Acquire) != RUNNING)
+            .await;
+    }
+
+    async fn until(&self, reached: impl Fn() -> bool) {
+        loop {
+            // Registered before the check, so that a change between check and await is not lost.
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if reached() {
+                return;
+            }
+            changed.await;
+        }
+    }
+}

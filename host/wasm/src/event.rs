@@ -1,0 +1,87 @@
+//! What the host tells the core loop.
+
+use arje_card::{Id, Pin};
+use std::fmt;
+
+/// Something happened to a Wasm Ente.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The Ente it happened to.
+    pub ente: Id,
+    /// Which of its incarnations.
+    pub incarnation: u64,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// The kinds of [`Event`], in the order in which one incarnation sends them.
+#[derive(Debug, Clone)]
+pub enum EventKind {
+    /// The component is verified, loaded and instantiated; none of its exports has returned yet.
+    Started {
+        /// The sha256 of the component that runs.
+        pin: Pin,
+    },
+    /// A service's `start` returned ok, or an HTTP component is listening.
+    Ready,
+    /// A service's `health` returned ok.
+    Alive,
+    /// The incarnation is over; nothing of it is left in memory. Sent exactly once for each start.
+    Ended(End),
+}
+
+/// How an incarnation ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// It did what it was there for: `run` exited with this code, or a service stopped when asked (0).
+    Exited(i32),
+    /// A service's `start`, or an exported function, returned this error.
+    Failed(String),
+    /// It never ran: the module is missing or damaged, imports too much, or lacks its entry.
+    Refused(String),
+    /// The component trapped.
+    Trapped {
+        /// Stable name of the trap, such as `unreachable` or `stack-overflow`.
+        kind: &'static str,
+        /// What wasmtime says of it.
+        message: String,
+    },
+    /// An export did not return within the Card's deadline.
+    Deadline {
+        /// The export that did not return.
+        call: &'static str,
+        /// How long it was given, in milliseconds.
+        after_ms: u64,
+    },
+    /// A service's `health` returned an error.
+    Unhealthy(String),
+    /// The host was told to kill it.
+    Killed,
+    /// The host itself failed while it served this component: a defect of arje, contained.
+    HostPanic(String),
+}
+
+impl End {
+    /// Whether the Ente ended as it should.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(self, End::Exited(0))
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Exited(code) => write!(f, "exited with code {code}"),
+            End::Failed(message) => write!(f, "failed: {message}"),
+            End::Refused(message) => write!(f, "refused: {message}"),
+            End::Trapped { kind, message } => write!(f, "trapped ({kind}): {message}"),
+            End::Deadline { call, after_ms } => {
+                write!(f, "`{call}` did not return within {after_ms} ms")
+            }
+            End::Unhealthy(message) => write!(f, "unhealthy: {message}"),
+            End::Killed => f.write_str("killed"),
+            End::HostPanic(message) => write!(f, "the host failed: {message}"),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The host of all Wasm Entes, as the core loop sees it.
+
+use crate::actor::{Actor, Invocation, Mailbox};
+use crate::control::{Control, StopReason};
+use crate::event::{Event, EventKind};
+use crate::lane::Lanes;
+use crate::ledger::Ledger;
+use crate::loader::Loader;
+use crate::output::{LineSink, Printer};
+use crate::ticker::Ticker;
+use arje_card::{Card, Id};
+use arje_store::Store;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
+use wasmtime::{Engine, Result};
+
+/// Fast workers at most: components are small and many, the machine has other work, too.
+const MAX_WORKERS: usize = 8;
+
+/// What a [`Host`] needs from its owner.
+pub struct HostConfig {
+    /// Where modules come from.
+    pub store: Store,
+    /// Where the lines go that components print.
+    pub lines: Arc<dyn LineSink>,
+    /// Called after each event, on any thread; wakes the core loop. Must not block.
+    pub wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// Asks for a new incarnation of an Ente.
+#[derive(Debug, Clone)]
+pub struct StartRequest {
+    /// The Card; its payload is `Wasm`.
+    pub card: Arc<Card>,
+    /// The number that the supervisor gave this incarnation.
+    pub incarnation: u64,
+}
+
+/// There is no such incarnation, or it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotRunning;
+
+/// Why an invocation has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InvokeError {
+    /// The Ente does not run, or not yet.
+    NotRunning,
+    /// The Ente has as many calls waiting as its Card's `limits.mailbox` allows.
+    MailboxFull,
+    /// The component exports no function of this name.
+    NoSuchFunction(String),
+    /// The Ente ended before it answered.
+    ProviderDied,
+}
+
+impl fmt::Display for InvokeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InvokeError::NotRunning => f.write_str("the Ente does not run"),
+            InvokeError::MailboxFull => f.write_str("the Ente's mailbox is full"),
+            InvokeError::NoSuchFunction(name) => {
+                write!(f, "the component exports no function `{name}`")
+            }
+            InvokeError::ProviderDied => f.write_str("the Ente ended before it answered"),
+        }
+    }
+}
+
+impl std::error::Error for InvokeError {}
+
+/// Runs Wasm Entes.
+pub struct Host {
+    shared: Arc<Shared>,
+    events: Mutex<Receiver<Event>>,
+}
+
+/// What every actor has a hand on.
+pub(crate) struct Shared {
+    pub(crate) loader: Arc<Loader>,
+    pub(crate) lanes: Lanes,
+    pub(crate) ticker: Arc<Ticker>,
+    pub(crate) printer: Printer,
+    living: Mutex<HashMap<Id, Living>>,
+    /// Bounded by what sends: an incarnation sends `Started`, `Ready` and `Ended` once each and
+    /// `Alive` at most every half `liveness_ms`, and an Ente has one incarnation at a time.
+    events: Sender<Event>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// The host's hold on a running incarnation.
+struct Living {
+    incarnation: u64,
+    control: Arc<Control>,
+    mailbox: Mailbox,
+    ledger: Arc<Ledger>,
+}
+
+impl Host {
+    /// Makes the engine and its worker threads.
+    ///
+    /// # Errors
+    ///
+    /// The engine refuses its configuration, or a thread cannot be started.
+    pub fn new(config: HostConfig) -> Result<Host> {
+        let engine = Engine::new(&arje_engine::config())?;
+        let ticker = Arc::new(Ticker::start(engine.weak())?);
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        let (sender, events) = mpsc::channel();
+        Ok(Host {
+            shared: Arc::new(Shared {
+                lanes: Lanes::new(Arc::clone(&ticker), workers.clamp(1, MAX_WORKERS))?,
+                loader: Arc::new(Loader::new(engine, config.store)),
+                ticker,
+                printer: Printer::new(config.lines),
+                living: Mutex::default(),
+                events: sender,
+                wake: config.wake,
+            }),
+            events: Mutex::new(events),
+        })
+    }
+
+    /// Starts an incarnation. What comes of it is told by [`Event`]s; exactly one of them is
+    /// [`EventKind::Ended`].
+    pub fn start(&self, request: StartRequest) {
+        let card = request.card;
+        let control = Arc::new(Control::default());
+        let ledger = Ledger::new(card.limits.memory_bytes);
+        let (mailbox, messages) = tokio::sync::mpsc::channel(card.limits.mailbox.max(1) as usize);
+        let living = Living {
+            incarnation: request.incarnation,
+            control: Arc::clone(&control),
+            mailbox,
+            ledger: Arc::clone(&ledger),
+        };
+        self.shared.living().insert(card.id, living);
+        let actor = Actor::new(
+            Arc::clone(&self.shared),
+            card,
+            request.incarnation,
+            control,
+            ledger,
+        );
+        self.shared
+            .lanes
+            .handle()
+            .spawn(Arc::new(actor).live(messages));
+    }
+
+    /// Asks an incarnation to stop: a service's `stop` is called, anything else just ends. How
+    /// long that may take is the caller's to decide, with [`kill`](Self::kill).
+    ///
+    /// # Errors
+    ///
+    /// It does not run.
+    pub fn stop(&self, ente: Id, incarnation: u64, reason: StopReason) -> Result<(), NotRunning> {
+        self.with(ente, incarnation, |living| living.control.stop(reason))
+    }
+
+    /// Ends an incarnation at once: it is dropped wherever it is, at the next epoch at the latest.
+    ///
+    /// # Errors
+    ///
+    /// It does not run.
+    pub fn kill(&self, ente: Id, incarnation: u64) -> Result<(), NotRunning> {
+        self.with(ente, incarnation, |living| living.control.kill())
+    }
+
+    /// Bytes in the memories and tables of an Ente.
+    #[must_use]
+    pub fn memory_bytes(&self, ente: Id) -> Option<u64> {
+        self.shared.living().get(&ente).map(|living| living.ledger.used())
+    }
+
+    /// The next event, if there is one.
+    #[must_use]
+    pub fn next_event(&self) -> Option<Event> {
+        self.events().try_recv().ok()
+    }
+
+    /// The next event, waiting for it at most as long as given. For tests and tools; the core loop
+    /// never waits here.
+    #[must_use]
+    pub fn wait_event(&self, at_most: Duration) -> Option<Event> {
+        match self.events().recv_timeout(at_most) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// Calls an exported function `(list<u8>) -> list<u8>` of a running service, by its full name.
+    /// Calls of one Ente are answered one after the other, in the order in which they came.
+    ///
+    /// # Errors
+    ///
+    /// See [`InvokeError`]. A call that traps or takes longer than `limits.call_ms` ends the
+    /// provider, and is answered with [`InvokeError::ProviderDied`].
+    pub async fn invoke(
+        &self,
+        ente: Id,
+        function: &str,
+        payload: Vec<u8>,
+    ) -> Result<Vec<u8>, InvokeError> {
+        let mailbox = self
+            .shared
+            .living()
+            .get(&ente)
+            .map(|living| living.mailbox.clone())
+            .ok_or(InvokeError::NotRunning)?;
+        let (reply, answer) = oneshot::channel();
+        let invocation = Invocation {
+            function: function.into(),
+            payload,
+            reply,
+        };
+        mailbox
+            .try_send(Box::new(invocation))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => InvokeError::MailboxFull,
+                TrySendError::Closed(_) => InvokeError::NotRunning,
+            })?;
+        answer.await.unwrap_or(Err(InvokeError::ProviderDied))
+    }
+
+    /// The engine's worker threads, for callers of [`invoke`](Self::invoke).
+    #[must_use]
+    pub fn workers(&self) -> &tokio::runtime::Handle {
+        self.shared.lanes.handle()
+    }
+
+    fn with(&self, ente: Id, incarnation: u64, then: impl FnOnce(&Living)) -> Result<(), NotRunning> {
+        match self.shared.living().get(&ente) {
+            Some(living) if living.incarnation == incarnation => {
+                then(living);
+                Ok(())
+            }
+            _ => Err(NotRunning),
+        }
+    }
+
+    fn events(&self) -> MutexGuard<'_, Receiver<Event>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        for living in self.shared.living().values() {
+            living.control.kill();
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn send(&self, ente: Id, incarnation: u64, kind: EventKind) {
+        // Fails only when the host is gone, and then nobody asks.
+        let _ = self.events.send(Event {
+            ente,
+            incarnation,
+            kind,
+        });
+        (self.wake)();
+    }
+
+    /// Forgets an incarnation, unless a newer one has taken its place.
+    pub(crate) fn forget(&self, ente: Id, incarnation: u64) {
+        let mut living = self.living();
+        if living
+            .get(&ente)
+            .is_some_and(|it| it.incarnation == incarnation)
+        {
+            living.remove(&ente);
+        }
+    }
+
+    fn living(&self) -> MutexGuard<'_, HashMap<Id, Living>> {
+        // Every change of the table is one insert or remove; a panic cannot leave it half-made.
+        self.living.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

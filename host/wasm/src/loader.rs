@@ -1,0 +1,150 @@
+//! From a pin to something that can be instantiated: verify, load, link — once per module.
+
+use crate::ctx::Ctx;
+use crate::exports::Exports;
+use crate::linker::linker_for;
+use crate::trap::one_line;
+use arje_card::{Card, Pin, grants};
+use arje_store::{Artifact, Sha256, Store};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre};
+
+/// Modules kept in memory though no Ente runs them, so that a restart does not load again. Enough
+/// for those that happen to be between two incarnations.
+const KEPT: usize = 16;
+
+/// Why a Card's component did not come to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadError(pub(crate) String);
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// A module in memory, linked against exactly what it imports.
+pub(crate) struct Loaded {
+    pub(crate) component: Component,
+    pub(crate) exports: Exports,
+    pub(crate) uses_wasi: bool,
+    imports: Vec<String>,
+    /// Absent when the host lacks an import or has it with another type: the reason.
+    pre: Result<InstancePre<Ctx>, String>,
+}
+
+impl Loaded {
+    /// What to instantiate for `card`, if the card grants all that the component imports.
+    pub(crate) fn granted(&self, card: &Card) -> Result<&InstancePre<Ctx>, LoadError> {
+        grants::audit(card, self.imports.iter().map(String::as_str)).map_err(|surplus| {
+            let list: Vec<String> = surplus.iter().map(ToString::to_string).collect();
+            LoadError(format!(
+                "the component imports more than its Card grants: {}",
+                list.join("; ")
+            ))
+        })?;
+        self.pre.as_ref().map_err(|error| LoadError(error.clone()))
+    }
+}
+
+/// Loads modules and remembers those in use.
+pub(crate) struct Loader {
+    engine: Engine,
+    store: Store,
+    fingerprint: Sha256,
+    cache: Mutex<Cache>,
+}
+
+#[derive(Default)]
+struct Cache {
+    /// One lock per module being loaded or loaded, so that two Entes with the same module load it
+    /// once and different modules load at the same time.
+    by_pin: HashMap<Pin, Arc<Mutex<Weak<Loaded>>>>,
+    kept: VecDeque<Arc<Loaded>>,
+}
+
+impl Loader {
+    pub(crate) fn new(engine: Engine, store: Store) -> Loader {
+        Loader {
+            fingerprint: arje_engine::fingerprint(&engine).into(),
+            engine,
+            store,
+            cache: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The module with this pin, from memory or from the store.
+    pub(crate) fn load(&self, pin: &Pin) -> Result<Arc<Loaded>, LoadError> {
+        let slot = self.slot(pin);
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = slot.upgrade() {
+            return Ok(loaded);
+        }
+        let artifact = self
+            .store
+            .artifact((*pin.as_bytes()).into(), self.fingerprint)
+            .map_err(|error| LoadError(error.to_string()))?;
+        let loaded = Arc::new(self.link(pin, &artifact)?);
+        *slot = Arc::downgrade(&loaded);
+        self.keep(&loaded);
+        Ok(loaded)
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        // Every change of the cache is one insert or remove; a panic cannot leave it half-made.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self, pin: &Pin) -> Arc<Mutex<Weak<Loaded>>> {
+        let mut cache = self.cache();
+        if cache.by_pin.len() > 2 * KEPT && !cache.by_pin.contains_key(pin) {
+            // Forget what nobody holds, so that the table is bounded by what runs.
+            cache.by_pin.retain(|_, slot| {
+                Arc::strong_count(slot) > 1
+                    || slot.try_lock().is_ok_and(|slot| slot.strong_count() > 0)
+            });
+        }
+        Arc::clone(cache.by_pin.entry(*pin).or_default())
+    }
+
+    fn keep(&self, loaded: &Arc<Loaded>) {
+        let mut cache = self.cache();
+        if cache.kept.len() == KEPT {
+            cache.kept.pop_front();
+        }
+        cache.kept.push_back(Arc::clone(loaded));
+    }
+
+    fn link(&self, pin: &Pin, artifact: &Artifact) -> Result<Loaded, LoadError> {
+        // SAFETY: an artifact is native code, so loading it is trusting it. These are the very
+        // bytes that the store hashed and found in an index it trusts, which is the only way to
+        // get an `Artifact`; wasmtime itself refuses one made for another engine or version.
+        let component = unsafe { Component::deserialize(&self.engine, artifact.bytes()) }
+            .map_err(|error| LoadError(format!("module {pin}: {}", one_line(&error))))?;
+        let imports: Vec<String> = component
+            .component_type()
+            .imports(&self.engine)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        let interfaces = imports.iter().filter_map(|name| name.split('@').next());
+        let pre = linker_for(&self.engine, interfaces)
+            .and_then(|linker| linker.instantiate_pre(&component))
+            .map_err(|error| format!("module {pin} cannot be linked: {}", one_line(&error)));
+        Ok(Loaded {
+            exports: Exports::of(&component),
+            uses_wasi: imports.iter().any(|name| name.starts_with("wasi:")),
+            component,
+            imports,
+            pre,
+        })
+    }
+}

@@ -1,0 +1,50 @@
+//! From wasmtime's errors to the way an incarnation ended.
+
+use crate::event::End;
+use wasmtime::{Error, Trap};
+use wasmtime_wasi::I32Exit;
+
+/// The [`End`] that an error from inside a component stands for.
+pub(crate) fn end_of(error: &Error) -> End {
+    if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        return End::Exited(exit.0);
+    }
+    let kind = error.downcast_ref::<Trap>().map_or("host-error", kind_of);
+    End::Trapped {
+        kind,
+        message: one_line(error),
+    }
+}
+
+/// An error and its causes on one line, without the trace.
+pub(crate) fn one_line(error: &Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        let first = cause.lines().next().unwrap_or_default();
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(first);
+    }
+    text
+}
+
+/// Stable names of the traps that components run into.
+fn kind_of(trap: &Trap) -> &'static str {
+    match trap {
+        Trap::StackOverflow => "stack-overflow",
+        Trap::MemoryOutOfBounds => "memory-out-of-bounds",
+        Trap::TableOutOfBounds => "table-out-of-bounds",
+        Trap::IndirectCallToNull => "call-to-null",
+        Trap::BadSignature => "bad-signature",
+        Trap::IntegerOverflow => "integer-overflow",
+        Trap::IntegerDivisionByZero => "division-by-zero",
+        Trap::BadConversionToInteger => "bad-conversion",
+        Trap::UnreachableCodeReached => "unreachable",
+        Trap::Interrupt => "interrupted",
+        Trap::AllocationTooLarge => "allocation-too-large",
+        Trap::CannotEnterComponent => "reentered",
+        _ => "other",
+    }
+}

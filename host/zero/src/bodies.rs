@@ -1,0 +1,216 @@
+//! Carries out what the supervisor wants: starts, stops and kills components and processes, and
+//! turns what becomes of them into the supervisor's reports.
+
+use crate::natives::{Natives, Who};
+use crate::poller::Poller;
+use arje_card::{Card, Payload};
+use arje_supervisor::{
+    Command, ExitStatus, Incarnation, ReadyBy, Report, StopReason as Why, TrapKind,
+};
+use arje_wasm::{End, EventKind, Host, StartRequest, StopReason};
+use nix::sys::signal::Signal;
+use std::sync::Arc;
+
+/// Makes the Wasm host when the first component is to start: a seed without components does not
+/// pay for an engine.
+pub type MakeHost = Box<dyn Fn() -> Result<Host, String>>;
+
+/// All running payloads.
+pub struct Bodies {
+    natives: Natives,
+    make_host: MakeHost,
+    host: Option<Host>,
+}
+
+/// Something to tell the supervisor, and perhaps the user.
+#[derive(Debug)]
+pub struct News {
+    /// About whom.
+    pub who: Who,
+    /// What the supervisor is to know.
+    pub report: Report,
+    /// `pid=…` or `wasm=…`, when the payload has come to life just now.
+    pub incarnated: Option<String>,
+}
+
+impl News {
+    fn new(who: Who, report: Report) -> News {
+        News {
+            who,
+            report,
+            incarnated: None,
+        }
+    }
+}
+
+impl Bodies {
+    /// Nothing runs yet.
+    #[must_use]
+    pub fn new(natives: Natives, make_host: MakeHost) -> Bodies {
+        Bodies {
+            natives,
+            make_host,
+            host: None,
+        }
+    }
+
+    /// Starts a Card's payload. What can be told at once is returned.
+    pub fn start(
+        &mut self,
+        card: &Arc<Card>,
+        incarnation: Incarnation,
+        poller: &mut Poller,
+    ) -> Option<News> {
+        let who = Who {
+            id: card.id,
+            incarnation,
+        };
+        let failed = match &card.payload {
+            Payload::Wasm(_) => self.start_wasm(card, incarnation),
+            Payload::Native(_) | Payload::Legacy(_) => {
+                self.natives.start(card, incarnation, poller)
+            }
+            // The supervisor does not start containers; if it did, they would be up at once.
+            Payload::Virtual => return Some(News::new(who, Report::Started)),
+        };
+        failed
+            .err()
+            .map(|status| News::new(who, Report::Exited(status)))
+    }
+
+    fn start_wasm(&mut self, card: &Arc<Card>, incarnation: Incarnation) -> Result<(), ExitStatus> {
+        let host = match &mut self.host {
+            Some(host) => host,
+            none => none.insert((self.make_host)().map_err(|message| ExitStatus::StartFailed {
+                step: "make the Wasm host".into(),
+                message,
+            })?),
+        };
+        host.start(StartRequest {
+            card: Arc::clone(card),
+            incarnation,
+        });
+        Ok(())
+    }
+
+    /// Asks an incarnation to stop.
+    pub fn stop(&self, card: &Card, incarnation: Incarnation, why: &Why) {
+        let who = Who {
+            id: card.id,
+            incarnation,
+        };
+        match (&card.payload, &self.host) {
+            (Payload::Wasm(_), Some(host)) => {
+                // Not running means that its end is already on its way.
+                let _ = host.stop(card.id, incarnation, reason(why));
+            }
+            _ => self.natives.signal(who, Signal::SIGTERM),
+        }
+    }
+
+    /// Ends an incarnation at once.
+    pub fn kill(&self, card: &Card, incarnation: Incarnation) {
+        let who = Who {
+            id: card.id,
+            incarnation,
+        };
+        match (&card.payload, &self.host) {
+            (Payload::Wasm(_), Some(host)) => {
+                let _ = host.kill(card.id, incarnation); // as in `stop`
+            }
+            _ => self.natives.signal(who, Signal::SIGKILL),
+        }
+    }
+
+    /// The next thing a component has to tell.
+    pub fn next_wasm(&mut self) -> Option<News> {
+        let event = self.host.as_ref()?.next_event()?;
+        let who = Who {
+            id: event.ente,
+            incarnation: event.incarnation,
+        };
+        let mut incarnated = None;
+        let report = match event.kind {
+            EventKind::Started { pin } => {
+                incarnated = Some(format!("wasm={}", pin.short()));
+                Report::Started
+            }
+            EventKind::Ready => Report::Ready { by: ReadyBy::Start },
+            EventKind::Alive => Report::Alive,
+            EventKind::Ended(end) => Report::Exited(exit_status(end)),
+        };
+        Some(News {
+            who,
+            report,
+            incarnated,
+        })
+    }
+
+    /// Looks at the exec behind a watched status pipe.
+    pub fn exec_ready(&mut self, token: u64, poller: &Poller) -> Option<News> {
+        let (who, pid) = self.natives.exec_ready(token, poller)?;
+        Some(News {
+            who,
+            report: Report::Started,
+            incarnated: Some(format!("pid={pid}")),
+        })
+    }
+
+    /// A child was reaped.
+    pub fn reaped(&mut self, reaped: arje_native::Reaped, poller: &Poller) -> Option<News> {
+        let (who, status) = self
+            .natives
+            .reaped(reaped.pid.as_raw(), reaped.status, poller)?;
+        Some(News::new(who, Report::Exited(status)))
+    }
+}
+
+fn reason(why: &Why) -> StopReason {
+    match why {
+        Why::Command(Command::Restart) => StopReason::Restart,
+        Why::Command(_) => StopReason::Requested,
+        Why::Lost(_) => StopReason::DependencyLost,
+        Why::NotAlive => StopReason::Unhealthy,
+        Why::Shutdown => StopReason::Shutdown,
+    }
+}
+
+fn exit_status(end: End) -> ExitStatus {
+    match end {
+        End::Exited(code) => ExitStatus::Code(code),
+        End::Failed(message) => ExitStatus::Error(message),
+        End::Refused(message) => ExitStatus::StartFailed {
+            step: "load the component".into(),
+            message,
+        },
+        End::Trapped { kind, message } => ExitStatus::Trap {
+            kind: trap_kind(kind),
+            detail: message,
+        },
+        End::Deadline { .. } => ExitStatus::Trap {
+            kind: TrapKind::Deadline,
+            detail: end.to_string(),
+        },
+        End::Unhealthy(message) => ExitStatus::Error(format!("unhealthy: {message}")),
+        // As a process would say it.
+        End::Killed => ExitStatus::Signal(Signal::SIGKILL as i32),
+        End::HostPanic(message) => ExitStatus::Trap {
+            kind: TrapKind::Host,
+            detail: message,
+        },
+    }
+}
+
+fn trap_kind(kind: &str) -> TrapKind {
+    match kind {
+        "unreachable" => TrapKind::Unreachable,
+        "stack-overflow" => TrapKind::StackOverflow,
+        "memory-out-of-bounds" | "table-out-of-bounds" | "call-to-null" | "bad-signature" => {
+            TrapKind::OutOfBounds
+        }
+        "integer-overflow" | "division-by-zero" | "bad-conversion" => TrapKind::Arithmetic,
+        "allocation-too-large" => TrapKind::OutOfMemory,
+        "host-error" => TrapKind::Host,
+        _ => TrapKind::Other,
+    }
+}

@@ -1,0 +1,284 @@
+//! Everything that PID 1 and the components say, written by one thread.
+//!
+//! A console can stop taking bytes (Ctrl-S, a serial line without a reader), so the core loop
+//! never writes to it. It hands lines to this thread. Lines of components hold permits (see
+//! `arje_wasm::Line`), the core's own lines are counted; when [`MAX_WAITING`] of them wait, more
+//! are counted instead of kept, and the count is printed as soon as the console takes bytes again.
+
+use arje_wasm::{Level, Line, LineSink};
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+use tracing::Level as TracingLevel;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// The core's lines that wait for the console. A boot of the largest seed has some ten thousand.
+const MAX_WAITING: usize = 32 * 1024;
+
+/// Stack of the writer: it formats lines.
+const STACK: usize = 128 * 1024;
+
+/// The way to the console.
+#[derive(Clone, Debug)]
+pub struct Console {
+    lines: Sender<Message>,
+    waiting: Arc<AtomicUsize>,
+    lost: Arc<AtomicUsize>,
+    level: Level,
+}
+
+#[derive(Debug)]
+enum Message {
+    /// A line of the core.
+    Own(String),
+    /// A line of a component.
+    Component(Line),
+    /// Answered when everything before it has been written.
+    Flush(Sender<()>),
+}
+
+impl Console {
+    /// Starts the writer thread on `out`. Lines of components below `level` are not written.
+    ///
+    /// # Errors
+    ///
+    /// The thread cannot be started.
+    pub fn start(out: impl Write + Send + 'static, level: Level) -> io::Result<Console> {
+        let (lines, queue) = mpsc::channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let lost = Arc::new(AtomicUsize::new(0));
+        let writer = Writer {
+            out,
+            queue,
+            waiting: Arc::clone(&waiting),
+            lost: Arc::clone(&lost),
+        };
+        thread::Builder::new()
+            .name("console".into())
+            .stack_size(STACK)
+            .spawn(move || writer.run())?;
+        Ok(Console {
+            lines,
+            waiting,
+            lost,
+            level,
+        })
+    }
+
+    /// Writes one line, soon. Never blocks.
+    pub fn line(&self, text: impl Into<String>) {
+        if self.waiting.fetch_add(1, Ordering::AcqRel) >= MAX_WAITING {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            self.lost.fetch_add(1, Ordering::AcqRel);
+            return;
+        }
+        // Fails only when the writer is gone, and then there is no console.
+        let _ = self.lines.send(Message::Own(text.into()));
+    }
+
+    /// Waits until everything said so far is written, but not longer than `at_most`. For the end
+    /// of a process; the core loop does not call it while it runs.
+    pub fn flush(&self, at_most: Duration) {
+        let (done, written) = mpsc::channel();
+        if self.lines.send(Message::Flush(done)).is_ok() {
+            let _ = written.recv_timeout(at_most);
+        }
+    }
+}
+
+impl LineSink for Console {
+    fn accept(&self, line: Line) {
+        if line.level >= self.level {
+            let _ = self.lines.send(Message::Component(line));
+        }
+    }
+}
+
+struct Writer<W> {
+    out: W,
+    queue: Receiver<Message>,
+    waiting: Arc<AtomicUsize>,
+    lost: Arc<AtomicUsize>,
+}
+
+impl<W: Write> Writer<W> {
+    fn run(mut self) {
+        while let Ok(message) = self.queue.recv() {
+            // An error on the console has nowhere to be reported to.
+            let _ = self.write(message);
+            let lost = self.lost.swap(0, Ordering::AcqRel);
+            if lost > 0 {
+                let _ = writeln!(self.out, "console: {lost} lines could not be kept");
+            }
+        }
+    }
+
+    fn write(&mut self, message: Message) -> io::Result<()> {
+        match message {
+            Message::Own(text) => {
+                self.waiting.fetch_sub(1, Ordering::AcqRel);
+                self.out.write_all((text + "\n").as_bytes())
+            }
+            Message::Component(line) => {
+                let text = match line.level {
+                    Level::Info => format!("{}: {}\n", line.label, line.text),
+                    level => format!("{}: {}: {}\n", line.label, name(level), line.text),
+                };
+                self.out.write_all(text.as_bytes())
+            }
+            Message::Flush(done) => {
+                let flushed = self.out.flush();
+                let _ = done.send(());
+                flushed
+            }
+        }
+    }
+}
+
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::Trace => "trace",
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    }
+}
+
+/// Understands `ente.log=` and `RUST_LOG`: one level name. Targets (`crate=level`) are accepted
+/// and their level is taken for everything, the most talkative of several.
+#[must_use]
+pub fn parse_level(filter: &str) -> Option<Level> {
+    filter
+        .split(',')
+        .filter_map(|part| {
+            let level = part.rsplit('=').next().unwrap_or(part);
+            match level.trim().to_ascii_lowercase().as_str() {
+                "trace" => Some(Level::Trace),
+                "debug" => Some(Level::Debug),
+                "info" => Some(Level::Info),
+                "warn" => Some(Level::Warn),
+                "error" => Some(Level::Error),
+                _ => None,
+            }
+        })
+        .min()
+}
+
+static TRACE_TO: OnceLock<Console> = OnceLock::new();
+
+/// Sends `tracing` events to this console, from `level` on.
+pub fn trace_to(console: &Console, level: Level) {
+    let _ = TRACE_TO.set(console.clone());
+    let level = match level {
+        Level::Trace => TracingLevel::TRACE,
+        Level::Debug => TracingLevel::DEBUG,
+        Level::Info => TracingLevel::INFO,
+        Level::Warn => TracingLevel::WARN,
+        Level::Error => TracingLevel::ERROR,
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .without_time()
+        .with_ansi(false)
+        .with_target(false)
+        .with_writer(ToConsole)
+        .finish();
+    // Fails only when it was set before, and then it stays as it was.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+struct ToConsole;
+
+impl MakeWriter<'_> for ToConsole {
+    type Writer = OneLine;
+
+    fn make_writer(&self) -> OneLine {
+        OneLine(Vec::new())
+    }
+}
+
+/// Collects one event and hands it over when it is complete.
+struct OneLine(Vec<u8>);
+
+impl Write for OneLine {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for OneLine {
+    fn drop(&mut self) {
+        if let Some(console) = TRACE_TO.get() {
+            let text = String::from_utf8_lossy(&self.0);
+            console.line(text.trim_end());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use std::sync::mpsc::SyncSender;
+
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A console that takes nothing until it is let go.
+    struct Stuck(Paper, Receiver<()>, SyncSender<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.2.try_send(());
+            let _ = self.1.recv();
+            self.0.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_stuck_console_never_blocks_and_what_was_lost_is_said() {
+        let paper = Paper::default();
+        let (go, wait) = mpsc::channel();
+        let (stuck, is_stuck) = mpsc::sync_channel(1);
+        let console = Console::start(Stuck(paper.clone(), wait, stuck), Level::Info).unwrap();
+        console.line("first");
+        is_stuck.recv().unwrap();
+        for n in 0..MAX_WAITING + 5 {
+            console.line(n.to_string());
+        }
+        drop(go);
+        console.flush(Duration::from_secs(60));
+        let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        assert!(text.starts_with("first\nconsole: 5 lines could not be kept\n0\n"), "{}", &text[..90]);
+        assert_eq!(text.lines().count(), MAX_WAITING + 2);
+    }
+
+    #[test]
+    fn levels_are_read_as_from_rust_log() {
+        assert_eq!(parse_level("debug"), Some(Level::Debug));
+        assert_eq!(parse_level("info,wasm=TRACE"), Some(Level::Trace));
+        assert_eq!(parse_level("loud"), None);
+    }
+}

@@ -1,0 +1,194 @@
+//! Dev mode: the same program, not as PID 1. It mounts nothing and takes no signal from others
+//! than its user; it runs a seed for a while and tells whether all became Ready.
+
+use crate::args::{Args, USAGE};
+use crate::console::{self, Console};
+use crate::core::{Core, Mode};
+use crate::machine::announce;
+use crate::platform;
+use crate::poller::Poller;
+use crate::seed::{self, BadSeed};
+use crate::wiring::{self, Places};
+use arje_card::{Card, Payload};
+use arje_store::{Compiler, Sha256, Store, StoreError};
+use arje_wasm::Level;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The seed of a dev mode that is given none.
+const BUILT_IN: &str = include_str!("built-in.card.json");
+
+/// How long the last lines may take to get out.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Exit codes: all Ready; something was not; nothing was run.
+const READY: u8 = 0;
+const NOT_READY: u8 = 1;
+const USAGE_ERROR: u8 = 2;
+
+/// Runs dev mode.
+pub fn main(args: &Args, problems: &[String]) -> ExitCode {
+    if args.help {
+        print!("{USAGE}");
+        return READY.into();
+    }
+    if !problems.is_empty() {
+        eprintln!("{}\n\n{USAGE}", problems.join("\n"));
+        return USAGE_ERROR.into();
+    }
+    match run(args) {
+        Ok(true) => READY.into(),
+        Ok(false) => NOT_READY.into(),
+        Err(message) => {
+            eprintln!("{message}");
+            USAGE_ERROR.into()
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<bool, String> {
+    let level = std::env::var("RUST_LOG")
+        .ok()
+        .and_then(|filter| console::parse_level(&filter))
+        .unwrap_or(Level::Info);
+    let (card, path) = load(args).map_err(|bad| bad.to_string())?;
+    let store = store_folder(args)?;
+    prepare_modules(args, &card, &path, &store)?;
+    // Threads inherit the signals that this blocks, so it comes before the first of them.
+    let poller = Poller::new().map_err(|error| format!("cannot make the core loop: {error}"))?;
+    let console = Console::start(std::io::stdout(), level).map_err(|error| error.to_string())?;
+    console::trace_to(&console, level);
+    announce(&console, &path, &card);
+    let places = Places {
+        store,
+        executor: helper("ENTE_SPAWN", "ente-spawn")?,
+        output: "/dev/stdout".into(),
+        terminal: None,
+    };
+    let bodies = wiring::bodies(&places, &console, &poller)?;
+    let mut core = Core::new(bodies, poller, console.clone(), Mode::Dev(args.run_for));
+    core.adopt(card).map_err(|refusal| refusal.to_string())?;
+    let ended = core.run();
+    console.flush(FLUSH);
+    let (_, all_ready) = ended.map_err(|error| format!("the core loop failed: {error}"))?;
+    Ok(all_ready)
+}
+
+fn load(args: &Args) -> Result<(Card, PathBuf), BadSeed> {
+    let given = args.seed.clone();
+    let here = PathBuf::from("seed.card.json");
+    match given.or_else(|| here.exists().then_some(here)) {
+        Some(path) => {
+            let session = std::env::var("ARJE_SESSION").ok();
+            let seed = seed::load(&path, session.as_deref())?;
+            for warning in &seed.warnings {
+                eprintln!("warning: {warning}");
+            }
+            Ok((seed.card, path))
+        }
+        None => {
+            let card = Card::from_json(BUILT_IN.as_bytes())
+                .map_err(|error| BadSeed(vec![error.to_string()]))?;
+            match platform::problems(&card) {
+                problems if problems.is_empty() => Ok((card, "(built in)".into())),
+                problems => Err(BadSeed(problems)),
+            }
+        }
+    }
+}
+
+fn store_folder(args: &Args) -> Result<PathBuf, String> {
+    if let Some(store) = &args.store {
+        return Ok(store.clone());
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
+        .ok_or("neither XDG_CACHE_HOME nor HOME is set; say --store DIR")?;
+    Ok(cache.join("ente"))
+}
+
+/// Puts the components at hand into the store and makes the artifacts that it lacks. Before the
+/// core loop begins, since that reaps every child, the compiler included.
+fn prepare_modules(args: &Args, card: &Card, seed: &Path, store: &Path) -> Result<(), String> {
+    let pins = pins(card);
+    if pins.is_empty() {
+        return Ok(());
+    }
+    let store = Store::create(store).map_err(|error| error.to_string())?;
+    put_components(args, seed, &store)?;
+    let fingerprint = wiring::fingerprint()?;
+    let missing: Vec<Sha256> = pins
+        .into_iter()
+        .filter(|pin| {
+            let artifact = store.artifact(*pin, fingerprint);
+            matches!(artifact, Err(StoreError::NotIndexed(_)))
+        })
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let program = match &args.compiler {
+        Some(program) => program.clone(),
+        None => helper("ENTE_COMPILE", "ente-compile")?,
+    };
+    let compiler = Compiler::new(program);
+    for pin in missing {
+        // One module that cannot be compiled is one Ente that does not start, and says why.
+        if let Err(error) = store.ensure(pin, fingerprint, &compiler) {
+            eprintln!("warning: module {pin}: {error}");
+        }
+    }
+    Ok(())
+}
+
+fn put_components(args: &Args, seed: &Path, store: &Store) -> Result<(), String> {
+    let beside = seed.with_file_name("components");
+    let folder = match &args.components {
+        Some(folder) => folder.clone(),
+        None if beside.is_dir() => beside,
+        None => return Ok(()),
+    };
+    let entries = fs::read_dir(&folder)
+        .map_err(|error| format!("--components {}: {error}", folder.display()))?;
+    for entry in entries {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        if path.extension().is_some_and(|extension| extension == "wasm") {
+            let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            store
+                .put_module(&bytes)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn pins(card: &Card) -> BTreeSet<Sha256> {
+    card.walk()
+        .filter_map(|visit| match &visit.card.payload {
+            Payload::Wasm(payload) => Some((*payload.module_sha256.as_bytes()).into()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// A program of ours: from the environment, or beside this one.
+fn helper(variable: &str, name: &str) -> Result<PathBuf, String> {
+    if let Some(path) = std::env::var_os(variable) {
+        return Ok(path.into());
+    }
+    let beside = std::env::current_exe()
+        .map_err(|error| format!("cannot find myself: {error}"))?
+        .with_file_name(name);
+    if beside.exists() {
+        Ok(beside)
+    } else {
+        Err(format!(
+            "{name} is not at {}; build it with ./dev, or set {variable}",
+            beside.display()
+        ))
+    }
+}

@@ -1,0 +1,182 @@
+//! PID 1: from the kernel's hand-over to the core loop, and from its end to power-off.
+
+use crate::args::Args;
+use crate::cmdline::Cmdline;
+use crate::console::{self, Console};
+use crate::core::{Core, Mode, Outcome};
+use crate::mounts::mount_api_filesystems;
+use crate::poller::Poller;
+use crate::seed::{self, Seed};
+use crate::wiring::{self, Places};
+use crate::rescue;
+use arje_wasm::Level;
+use nix::sys::reboot::{RebootMode, reboot, set_cad_enabled};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, sync};
+use std::fs::{self, OpenOptions};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::Duration;
+
+/// The first milestone; the only line that also goes to the kernel's log.
+const AWAKE: &str = "ente-zero despierta como PID 1";
+
+/// Memory mappings that PID 1 may have: an idle Wasm Ente takes up to seven, and the kernel's
+/// default of 65,530 (Documentation/admin-guide/sysctl/vm) would end at some 9,000 of them.
+const MAX_MAPPINGS: &str = "1048576";
+
+/// How long the last lines may take to get to the console.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Where the image has things.
+const STORE: &str = "/ente";
+const EXECUTOR: &str = "/usr/lib/ente/ente-spawn";
+
+/// Boots the machine. PID 1 does not return: it ends the machine, or becomes a rescue shell.
+pub fn main(args: Args, problems: &[String]) -> ! {
+    if let Some(reason) = args.rescue {
+        rescue::run(&reason);
+    }
+    let booted = catch_unwind(AssertUnwindSafe(|| boot(&args, problems)));
+    let reason = match booted {
+        Ok(Ok(outcome)) => end(outcome),
+        Ok(Err(reason)) => reason,
+        Err(_) => "the core of ente-zero panicked; its message is above".to_owned(),
+    };
+    if Cmdline::read().rescue_off {
+        rescue::reboot();
+    }
+    rescue::exec(&reason)
+}
+
+/// Everything up to the end of the core loop.
+fn boot(args: &Args, problems: &[String]) -> Result<Outcome, String> {
+    let mut warnings = mount_api_filesystems();
+    let cmdline = Cmdline::read();
+    let level = log_level(&cmdline);
+    let console = open_console(level)?;
+    console.line(AWAKE);
+    let _ = fs::write("/dev/kmsg", format!("<6>{AWAKE}\n")); // a courtesy to dmesg readers
+    console::trace_to(&console, level);
+    warnings.extend(prepare_process());
+    warnings.extend(problems.iter().map(|problem| format!("ente-zero: {problem}")));
+    warnings.extend(
+        cmdline
+            .unknown
+            .iter()
+            .map(|word| format!("kernel command line: {word:?} is not known; ignored")),
+    );
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    let outcome = if cmdline.rescue_now {
+        Err("asked for on the kernel command line".to_owned())
+    } else {
+        run(args, &cmdline, &console)
+    };
+    console.flush(FLUSH);
+    outcome
+}
+
+fn run(args: &Args, cmdline: &Cmdline, console: &Console) -> Result<Outcome, String> {
+    let path = cmdline
+        .seed
+        .clone()
+        .or_else(|| args.seed.clone())
+        .unwrap_or_else(seed::find_in_image);
+    let Seed {
+        card,
+        path,
+        warnings,
+    } = seed::load(&path, cmdline.session.as_deref()).map_err(|bad| {
+        for line in &bad.0 {
+            console.line(line.as_str());
+        }
+        format!("the seed {} cannot be booted", path.display())
+    })?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    announce(console, &path, &card);
+    let poller = Poller::new().map_err(|error| format!("cannot make the core loop: {error}"))?;
+    let places = Places {
+        store: STORE.into(),
+        executor: EXECUTOR.into(),
+        output: "/dev/console".into(),
+        terminal: arje_native::active_console(Path::new("/sys")).ok(),
+    };
+    let bodies = wiring::bodies(&places, console, &poller)?;
+    let mut core = Core::new(bodies, poller, console.clone(), Mode::Machine);
+    core.adopt(card).map_err(|refusal| refusal.to_string())?;
+    let (outcome, _) = core
+        .run()
+        .map_err(|error| format!("the core loop failed: {error}"))?;
+    Ok(outcome)
+}
+
+/// The milestones of a seed that is about to come to life; shared with dev mode.
+pub fn announce(console: &Console, path: &Path, card: &arje_card::Card) {
+    console.line(format!(
+        "Tarjeta Semilla cargada y validada path={}",
+        path.display()
+    ));
+    console.line(format!(
+        "instanciando genesis seed={} count={}",
+        card.label,
+        card.walk().count() - 1
+    ));
+}
+
+fn log_level(cmdline: &Cmdline) -> Level {
+    cmdline
+        .log
+        .clone()
+        .or_else(|| std::env::var("RUST_LOG").ok())
+        .and_then(|filter| console::parse_level(&filter))
+        .unwrap_or(Level::Info)
+}
+
+/// `/dev/console`, or whatever the kernel opened for us.
+fn open_console(level: Level) -> Result<Console, String> {
+    let device = OpenOptions::new().write(true).open("/dev/console");
+    let started = match device {
+        Ok(device) => Console::start(device, level),
+        Err(_) => Console::start(std::io::stdout(), level),
+    };
+    started.map_err(|error| format!("cannot start the console's writer: {error}"))
+}
+
+/// What PID 1 wants of the kernel for itself; one line per thing that it did not get.
+fn prepare_process() -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut note = |what: &str, result: Result<(), String>| {
+        problems.extend(result.err().map(|error| format!("{what}: {error}")));
+    };
+    note(
+        "become child subreaper",
+        nix::sys::prctl::set_child_subreaper(true).map_err(|errno| errno.to_string()),
+    );
+    // Ctrl-Alt-Del becomes SIGINT to PID 1 instead of a reset (reboot(2)).
+    note(
+        "take Ctrl-Alt-Del",
+        set_cad_enabled(false).map_err(|errno| errno.to_string()),
+    );
+    note(
+        "raise vm.max_map_count",
+        fs::write("/proc/sys/vm/max_map_count", MAX_MAPPINGS).map_err(|error| error.to_string()),
+    );
+    problems
+}
+
+/// Ends the machine. All Entes have ended; what is left are processes nobody answers for.
+fn end(outcome: Outcome) -> ! {
+    let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+    sync();
+    let mode = match outcome {
+        Outcome::PowerOff => RebootMode::RB_POWER_OFF,
+        Outcome::Halt => RebootMode::RB_HALT_SYSTEM,
+        Outcome::Reboot | Outcome::Leave => RebootMode::RB_AUTOBOOT,
+    };
+    let failed = reboot(mode);
+    rescue::exec(&format!("reboot(2) failed: {failed:?}"))
+}

@@ -1,0 +1,168 @@
+//! The running native Entes, and what becomes of them.
+
+use crate::poller::Poller;
+use arje_card::{Card, Id};
+use arje_native::{
+    ExecFailure, ExecOutcome, ExitStatus as NativeExit, Launcher, StartRequest, Started,
+    read_exec_outcome, signal_group,
+};
+use arje_supervisor::{ExitStatus, Incarnation};
+use nix::sys::signal::Signal;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+/// Which incarnation of which Ente.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Who {
+    /// The Ente.
+    pub id: Id,
+    /// Its incarnation.
+    pub incarnation: Incarnation,
+}
+
+/// A process that was started and not reaped yet.
+struct Native {
+    who: Who,
+    pidfd: OwnedFd,
+    exec: Exec,
+}
+
+/// How far its exec has come.
+enum Exec {
+    /// The executor is at work; its status pipe and the token under which that is watched.
+    Pending(OwnedFd, u64),
+    Done,
+    Failed(ExecFailure),
+}
+
+/// Starts, signals and recognises native Entes.
+pub struct Natives {
+    launcher: Launcher,
+    console: Option<PathBuf>,
+    by_pid: HashMap<i32, Native>,
+    pid_of: HashMap<Id, i32>,
+    by_token: HashMap<u64, i32>,
+}
+
+impl Natives {
+    /// With this launcher and, for Cards that ask for the active console, this terminal.
+    #[must_use]
+    pub fn new(launcher: Launcher, console: Option<PathBuf>) -> Natives {
+        Natives {
+            launcher,
+            console,
+            by_pid: HashMap::new(),
+            pid_of: HashMap::new(),
+            by_token: HashMap::new(),
+        }
+    }
+
+    /// Starts a process.
+    ///
+    /// # Errors
+    ///
+    /// It could not be started; there is no process.
+    pub fn start(
+        &mut self,
+        card: &Card,
+        incarnation: Incarnation,
+        poller: &mut Poller,
+    ) -> Result<(), ExitStatus> {
+        let mut request = StartRequest::new(card, incarnation);
+        request.active_console = self.console.as_deref();
+        let started = self.launcher.start(&request).map_err(|error| {
+            ExitStatus::StartFailed {
+                step: "spawn".into(),
+                message: error.to_string(),
+            }
+        })?;
+        let Started { pid, pidfd, status } = started;
+        let who = Who {
+            id: card.id,
+            incarnation,
+        };
+        // Without a watch the outcome is read when the process is reaped; nothing is lost.
+        let token = poller.watch(&status).unwrap_or(u64::MAX);
+        self.by_token.insert(token, pid.as_raw());
+        self.pid_of.insert(card.id, pid.as_raw());
+        let native = Native {
+            who,
+            pidfd,
+            exec: Exec::Pending(status, token),
+        };
+        self.by_pid.insert(pid.as_raw(), native);
+        Ok(())
+    }
+
+    /// Looks at the exec behind a token; the process id, if its program runs now.
+    pub fn exec_ready(&mut self, token: u64, poller: &Poller) -> Option<(Who, i32)> {
+        let pid = *self.by_token.get(&token)?;
+        let native = self.by_pid.get_mut(&pid)?;
+        let outcome = native.look(poller)?;
+        self.by_token.remove(&token);
+        (outcome == ExecOutcome::Started).then_some((native.who, pid))
+    }
+
+    /// A child was reaped: whose it was and how its life ended. `None` for an orphan that PID 1
+    /// had adopted.
+    pub fn reaped(&mut self, pid: i32, exit: NativeExit, poller: &Poller) -> Option<(Who, ExitStatus)> {
+        let mut native = self.by_pid.remove(&pid)?;
+        if let Exec::Pending(_, token) = native.exec {
+            self.by_token.remove(&token);
+            native.look(poller);
+        }
+        if self.pid_of.get(&native.who.id) == Some(&pid) {
+            self.pid_of.remove(&native.who.id);
+        }
+        let status = match (native.exec, exit) {
+            (Exec::Failed(failure), _) => ExitStatus::StartFailed {
+                step: failure.step.name().to_owned(),
+                message: failure.errno.desc().to_owned(),
+            },
+            (_, NativeExit::Code(code)) => ExitStatus::Code(code),
+            (_, NativeExit::Signal { number, .. }) => ExitStatus::Signal(number),
+        };
+        Some((native.who, status))
+    }
+
+    /// Signals all processes of an Ente.
+    pub fn signal(&self, who: Who, signal: Signal) {
+        let native = self
+            .pid_of
+            .get(&who.id)
+            .and_then(|pid| Some((pid, self.by_pid.get(pid)?)));
+        if let Some((pid, native)) = native
+            && native.who == who
+        {
+            // Fails when it has ended, and then its end is about to be reported.
+            let pid = nix::unistd::Pid::from_raw(*pid);
+            let _ = signal_group(pid, native.pidfd.as_fd(), signal);
+        }
+    }
+
+    /// Whether any process is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_pid.is_empty()
+    }
+}
+
+impl Native {
+    /// Reads the status pipe, if it is still open; `None` while the executor is at work.
+    fn look(&mut self, poller: &Poller) -> Option<ExecOutcome> {
+        let Exec::Pending(status, _) = &self.exec else {
+            return None;
+        };
+        // What cannot be read is no failure of the exec; the exit status tells the rest.
+        let outcome = read_exec_outcome(status).unwrap_or(ExecOutcome::Started);
+        let next = match outcome {
+            ExecOutcome::Pending => return None,
+            ExecOutcome::Started => Exec::Done,
+            ExecOutcome::Failed(failure) => Exec::Failed(failure),
+        };
+        poller.forget(status);
+        self.exec = next;
+        Some(outcome)
+    }
+}

@@ -1,0 +1,73 @@
+//! What a Card may ask for that this version, on this machine, does not do.
+//!
+//! A permission or limit that is read but not enforced would be a lie, so each is refused when the
+//! seed is loaded, with the Card, the field and the reason.
+
+use arje_card::{Card, Entry, ListenOn, Payload, Readiness, WasmPayload};
+
+/// Everything in this tree that cannot be done, one line each.
+#[must_use]
+pub fn problems(root: &Card) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut open = vec![root];
+    while let Some(card) = open.pop() {
+        all.extend(
+            of_card(card)
+                .into_iter()
+                .map(|problem| format!("Card `{}`: {problem}", card.label)),
+        );
+        open.extend(card.genesis.iter().rev());
+    }
+    all
+}
+
+fn of_card(card: &Card) -> Vec<String> {
+    match &card.payload {
+        Payload::Wasm(payload) => wasm(card, payload),
+        Payload::Native(_) | Payload::Legacy(_) => {
+            arje_native::enforceable(card).err().unwrap_or_default()
+        }
+        Payload::Virtual => Vec::new(),
+    }
+}
+
+fn wasm(card: &Card, payload: &WasmPayload) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut refuse = |wanted: bool, problem: &str| {
+        if wanted {
+            problems.push(problem.to_owned());
+        }
+    };
+    refuse(
+        !card.soma.is_off(),
+        "soma: a component with a body of its own needs `ente-worker`, which this version does not \
+         have; remove it",
+    );
+    refuse(
+        card.dbus.is_some(),
+        "dbus: this version has no system bus; remove it",
+    );
+    refuse(
+        !card.credentials.is_empty(),
+        "credentials: this version hands none to components; remove them",
+    );
+    refuse(
+        matches!(card.readiness, Readiness::Notify | Readiness::Announce),
+        "readiness: a component does not notify or announce; leave it out, and a service is Ready \
+         when its `start` returned",
+    );
+    refuse(
+        card.liveness_ms.is_some() && payload.entry != Entry::Service,
+        "liveness_ms: only a component with the entry `service` can be asked for its health",
+    );
+    refuse(
+        !card.listen.is_empty() && payload.entry != Entry::Http,
+        "listen: this version serves sockets to the entry `http` only; remove it",
+    );
+    let not_http = |on: &ListenOn| matches!(on, ListenOn::Udp(_) | ListenOn::UnixDatagram(_));
+    refuse(
+        payload.entry == Entry::Http && card.listen.iter().any(|listen| not_http(&listen.on)),
+        "listen: HTTP is served on `tcp` and `unix` sockets only",
+    );
+    problems
+}

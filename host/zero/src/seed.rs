@@ -1,0 +1,89 @@
+//! Finding, reading and completing the Seed Card.
+
+use crate::platform;
+use arje_card::Card;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Where the image has its seed, in the order in which they are tried.
+pub const IN_IMAGE: &[&str] = &["/ente/seed.card.json", "/ente/seed.card"];
+
+/// Where the image has its session fragments.
+const FRAGMENTS: &str = "/ente/fragments";
+
+/// A seed that can be booted.
+#[derive(Debug)]
+pub struct Seed {
+    /// The Card.
+    pub card: Card,
+    /// Where it was read.
+    pub path: PathBuf,
+    /// What is odd about it, but no reason not to boot.
+    pub warnings: Vec<String>,
+}
+
+/// A seed that cannot be booted: everything that is wrong with it, a line each.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadSeed(pub Vec<String>);
+
+impl fmt::Display for BadSeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+/// The first of the usual places that has a seed.
+#[must_use]
+pub fn find_in_image() -> PathBuf {
+    IN_IMAGE
+        .iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists())
+        .unwrap_or_else(|| IN_IMAGE[0].into())
+}
+
+/// Reads a seed, appends the session's fragment, and holds the whole against what this machine and
+/// this version can do.
+///
+/// # Errors
+///
+/// The seed cannot be read, is invalid, or asks for something that cannot be enforced here. A bad
+/// fragment is not an error: it is a warning, and the base boots.
+pub fn load(path: &Path, session: Option<&str>) -> Result<Seed, BadSeed> {
+    let mut card = read(path)?;
+    let mut warnings: Vec<String> = card.warnings().iter().map(ToString::to_string).collect();
+    if let Some(name) = session {
+        warnings.extend(append_session(&mut card, name));
+    }
+    let problems = platform::problems(&card);
+    if !problems.is_empty() {
+        return Err(BadSeed(problems));
+    }
+    Ok(Seed {
+        card,
+        path: path.to_owned(),
+        warnings,
+    })
+}
+
+fn read(path: &Path) -> Result<Card, BadSeed> {
+    Card::load(path).map_err(|error| BadSeed(error.to_string().lines().map(str::to_owned).collect()))
+}
+
+/// Appends `session-NAME.card.json`; the warnings that came of it.
+fn append_session(card: &mut Card, name: &str) -> Vec<String> {
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        return vec![format!("arje.session={name:?}: not the name of a session; ignored")];
+    }
+    let path = Path::new(FRAGMENTS).join(format!("session-{name}.card.json"));
+    match read(&path) {
+        Ok(fragment) => arje_card::append_fragment(card, fragment)
+            .into_iter()
+            .map(|label| format!("session {name}: `{label}` is in the seed already; skipped"))
+            .collect(),
+        Err(BadSeed(lines)) => lines
+            .into_iter()
+            .map(|line| format!("session {name}: {line}; booting without it"))
+            .collect(),
+    }
+}
