@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path as FilePath, PathBuf};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::Card;
 use crate::path::Path;
@@ -120,8 +121,11 @@ impl Document {
     /// The Card as a text, in its language and with its wrapper. What equals its default is left out.
     ///
     /// # Errors
-    /// TOML has no null and no integer above 2^63 - 1, so not every Card can be written as TOML.
+    /// TOML has no null, so a Card with a null in an unknown key cannot be written as TOML.
     pub fn to_text(&self) -> Result<String, WriteError> {
+        if self.format == Format::Toml {
+            refuse_nulls(&self.card)?;
+        }
         #[derive(Serialize)]
         struct Wrapped<'c> {
             seed: &'c Card,
@@ -134,6 +138,34 @@ impl Document {
             (Format::Toml, true) => return toml::to_string(&wrapped).map_err(WriteError::new),
         };
         text.map(|text| text + "\n").map_err(WriteError::new)
+    }
+}
+
+/// The TOML writer leaves out keys whose value is null; what a Card says must not be lost.
+fn refuse_nulls(card: &Card) -> Result<(), WriteError> {
+    for visit in card.walk() {
+        if let Some((key, _)) = visit
+            .card
+            .extensions
+            .iter()
+            .find(|(_, value)| has_null(value))
+        {
+            let (path, label) = (visit.path, &visit.card.label);
+            return Err(WriteError(format!(
+                "{path} (Card {label:?}): found a null in the key {key:?}; expected none, because TOML \
+                 has no null; remove it or write JSON"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.iter().any(has_null),
+        Value::Object(entries) => entries.values().any(has_null),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! "Did you mean …": the known name nearest to an unknown one.
 
 /// The known name nearest to `unknown`, if it is near enough to be meant: at most a third of its
-/// characters wrong.
+/// characters wrong, and at most three.
 pub(crate) fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
     // No name of ours is longer; comparing a long text with each would be wasted work.
     const LONGEST: usize = 40;
@@ -13,7 +13,7 @@ pub(crate) fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
         .iter()
         .map(|name| (distance(&folded, &fold(name)), *name))
         .min()
-        .filter(|(distance, name)| *distance <= name.len().max(unknown.len()).div_ceil(3).min(3))
+        .filter(|(distance, name)| *distance <= (name.len() / 3).clamp(1, 3))
         .map(|(_, name)| name)
 }
 
@@ -71,6 +71,8 @@ mod tests {
             ("requries", Some("requires")),
             ("superivsion", Some("supervision")),
             ("module", None),
+            ("if", Some("id")),
+            ("xx", None),
             ("", None),
         ];
         for (unknown, expected) in cases {

@@ -62,26 +62,13 @@ fn check_contract(
 ) {
     match contract {
         Contract::Any(set) if set.is_empty() => {
-            let finding = Finding::new(
-                Rule::AnyEmpty,
-                "an empty list",
-                "at least one capability",
-                "name one, or remove the contract: of nothing, nothing can be provided",
-            );
+            let expected = "at least one capability";
+            let remedy = "name one, or remove the contract: of nothing, nothing can be provided";
+            let finding = Finding::new(Rule::AnyEmpty, "an empty list", expected, remedy);
             findings.add(&at.key("Any"), finding);
         }
         Contract::Quorum { of, at_least } => {
-            let quorum = at.key("Quorum");
-            let fits = (1..=of.len() as u64).contains(&u64::from(*at_least));
-            if !fits && findings.is_sound(&quorum.key("of")) {
-                let expected = format!(
-                    "1 to {}, the number of different capabilities in of",
-                    of.len()
-                );
-                let remedy = "correct the number or the list";
-                let finding = Finding::new(Rule::Quorum, at_least.to_string(), expected, remedy);
-                findings.add(&quorum.key("at_least"), finding);
-            }
+            check_quorum(of, *at_least, &at.key("Quorum"), findings);
         }
         Contract::Conflicts(set) if findings.is_sound(&card.key("provides")) => {
             for provided in both(provides, set) {
@@ -95,6 +82,25 @@ fn check_contract(
             }
         }
         Contract::Any(_) | Contract::Conflicts(_) | Contract::After(_) => {}
+    }
+}
+
+fn check_quorum(of: &CapabilitySet, at_least: u32, at: &Path<'_>, findings: &mut Findings) {
+    if of.is_empty() {
+        let expected = "at least one capability";
+        let remedy = "name what is counted";
+        let finding = Finding::new(Rule::Quorum, "an empty list", expected, remedy);
+        findings.add(&at.key("of"), finding);
+    } else if !(1..=of.len() as u64).contains(&u64::from(at_least))
+        && findings.is_sound(&at.key("of"))
+    {
+        let expected = format!(
+            "1 to {}, the number of different capabilities in of",
+            of.len()
+        );
+        let remedy = "correct the number or the list";
+        let finding = Finding::new(Rule::Quorum, at_least.to_string(), expected, remedy);
+        findings.add(&at.key("at_least"), finding);
     }
 }
 

@@ -1,0 +1,110 @@
+//! The table of interfaces and permissions.
+use std::collections::BTreeSet;
+
+use arje_card::grants::{GRANTS, Needs, SurplusReason, audit, lookup};
+use arje_card::{Card, Id, InterfaceName, Networking, Payload, Permissions, Supervision};
+
+fn card(networking: Networking) -> Card {
+    let permissions = Permissions {
+        networking,
+        ..Permissions::default()
+    };
+    let new = Card::new(Id::NIL, "fetch", Payload::Virtual, Supervision::OneShot);
+    Card { permissions, ..new }
+}
+
+#[test]
+fn every_entry_is_found_by_its_own_name() {
+    let names: BTreeSet<&str> = GRANTS.iter().map(|grant| grant.interface).collect();
+    assert_eq!(names.len(), GRANTS.len());
+    for grant in GRANTS {
+        let (major, minor, patch) = grant.version;
+        let import = format!("{}@{major}.{minor}.{patch}", grant.interface);
+        assert!(import.parse::<InterfaceName>().is_ok(), "{import}");
+        assert_eq!(lookup(&import), Some(grant));
+    }
+}
+
+#[test]
+fn compatible_versions_are_found() {
+    let cases = [
+        ("wasi:cli/stdout@0.2.0", true),
+        ("wasi:cli/stdout@0.2.99", true),
+        ("wasi:cli/stdout@0.3.0", false),
+        ("wasi:cli/stdout@1.2.0", false),
+        ("wasi:cli/stdout", false),
+        ("arje:ente/log@1.0.0", true),
+        ("arje:ente/log@1.9.3", true),
+        ("arje:ente/log@2.0.0", false),
+        ("arje:ente/logs@1.0.0", false),
+        ("wasi:http/incoming-handler@0.2.0", false),
+        ("wasi_snapshot_preview1", false),
+        ("", false),
+    ];
+    for (import, found) in cases {
+        assert_eq!(lookup(import).is_some(), found, "{import}");
+    }
+}
+
+#[test]
+fn each_step_of_networking_grants_more() {
+    use Networking::{Full, Loopback, None, Outbound};
+    let cases = [
+        ("wasi:sockets/tcp@0.2.0", None),
+        ("wasi:sockets/udp@0.2.0", None),
+        ("wasi:sockets/network@0.2.0", None),
+        ("wasi:filesystem/types@0.2.0", None),
+        ("wasi:filesystem/preopens@0.2.0", None),
+        ("wasi:http/types@0.2.0", None),
+        ("wasi:sockets/instance-network@0.2.0", Loopback),
+        ("wasi:sockets/tcp-create-socket@0.2.0", Loopback),
+        ("wasi:sockets/udp-create-socket@0.2.0", Loopback),
+        ("wasi:sockets/ip-name-lookup@0.2.0", Outbound),
+        ("wasi:http/outgoing-handler@0.2.0", Outbound),
+    ];
+    for (import, least) in cases {
+        for granted in [None, Loopback, Outbound, Full] {
+            let allowed = audit(&card(granted), [import]).is_ok();
+            assert_eq!(allowed, granted >= least, "{import} under {granted:?}");
+        }
+    }
+}
+
+#[test]
+fn every_surplus_is_named_with_its_remedy() {
+    let imports = [
+        "wasi:cli/run@0.3.0",
+        "wasi:io/streams@0.2.3",
+        "wasi:http/outgoing-handler@0.2.3",
+        "wasi:clocks/wall-clock@0.3.0",
+        "evil:host/everything@1.0.0",
+    ];
+    let surplus = audit(&card(Networking::Loopback), imports).unwrap_err();
+    let reasons: Vec<&SurplusReason> = surplus.iter().map(|surplus| &surplus.reason).collect();
+    let needs = Needs::Networking(Networking::Outbound);
+    let refused = SurplusReason::NotGranted {
+        needs,
+        granted: Networking::Loopback,
+    };
+    assert_eq!(reasons[0], &SurplusReason::Unknown);
+    assert_eq!(reasons[1], &refused);
+    assert!(matches!(reasons[2], SurplusReason::Version(grant) if grant.version == (0, 2, 0)));
+    assert_eq!(reasons[3], &SurplusReason::Unknown);
+    let texts: Vec<String> = surplus.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts[1],
+        "Card \"fetch\": the component imports wasi:http/outgoing-handler@0.2.3, which needs \
+         permissions.networking = \"outbound\"; found \"loopback\"; grant it in the Card or use another \
+         component"
+    );
+    assert_eq!(
+        texts[2],
+        "Card \"fetch\": the component imports wasi:clocks/wall-clock@0.3.0, but this host has \
+         wasi:clocks/wall-clock@0.2.0; build the component against that"
+    );
+    assert_eq!(
+        texts[3],
+        "Card \"fetch\": the component imports evil:host/everything@1.0.0, which this host does not \
+         have; no permission allows it; build the component without it"
+    );
+}
