@@ -107,18 +107,20 @@ pub enum DeviceClass {
 #[serde(deny_unknown_fields)]
 pub enum Contract {
     /// At least one of these is provided.
-    Any(CapabilitySet),
+    Any(#[schemars(with = "Vec<Capability>")] CapabilitySet),
     /// At least so many of these are provided.
     Quorum {
         /// The capabilities counted.
+        #[schemars(with = "Vec<Capability>")]
         of: CapabilitySet,
         /// How many of them, from 1 to the size of `of`.
+        #[schemars(range(min = 1))]
         at_least: u32,
     },
     /// None of these is provided while this Ente lives.
-    Conflicts(CapabilitySet),
+    Conflicts(#[schemars(with = "Vec<Capability>")] CapabilitySet),
     /// Start after the providers of these, if there are any. Ordering only, no requirement.
-    After(CapabilitySet),
+    After(#[schemars(with = "Vec<Capability>")] CapabilitySet),
 }
 
 #[cfg(test)]

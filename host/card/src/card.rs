@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::capability::{CapabilitySet, Contract};
+use crate::capability::{Capability, CapabilitySet, Contract};
 use crate::default::is_default;
 use crate::flow::{CardKind, DataFacet, Flows, PriorityContext, Reference};
 use crate::host::{Credential, Dbus, Limits, Listen};
@@ -27,8 +27,13 @@ pub const DEFAULT_STOP_TIMEOUT_MS: u64 = 10_000;
 /// A value of this type has the right shape; whether it also keeps the rules is what
 /// [`Card::validate`] says. What equals its default is left out when a Card is written.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(
+    description = "A Card: one Ente, and in genesis the Entes that come to life with it. \
+                   This schema describes the shape; `ente verify` also checks the rules between keys."
+)]
 pub struct Card {
-    /// Always [`SCHEMA_VERSION`].
+    /// Always 1.
+    #[schemars(extend("const" = SCHEMA_VERSION))]
     pub schema_version: u32,
     /// Its identity, unique in the tree; stays the same over restarts.
     pub id: Id,
@@ -36,15 +41,19 @@ pub struct Card {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lineage: Option<Id>,
     /// Its name for people, unique in the tree: 1..=256 bytes, no control characters.
+    #[schemars(length(min = 1, max = 256))]
     pub label: String,
     /// What it offers to others while it is Ready. Never grants anything to the Ente itself.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(with = "Vec<Capability>")]
     pub provides: CapabilitySet,
     /// What must be provided by others before it starts.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(with = "Vec<Capability>")]
     pub requires: CapabilitySet,
     /// What it may use itself.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(with = "Vec<Capability>")]
     pub holds: CapabilitySet,
     /// Conditions beyond `requires`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -71,6 +80,7 @@ pub struct Card {
     /// How often it must show that it lives, milliseconds: `WATCHDOG=1` (sd_notify(3)), or an answer
     /// of the component's `health` export. Absent means never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub liveness_ms: Option<u64>,
     /// How many starts in how much time are a crash loop.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -83,6 +93,7 @@ pub struct Card {
         default = "default_stop_timeout_ms",
         skip_serializing_if = "is_default_stop_timeout_ms"
     )]
+    #[schemars(range(min = 1))]
     pub stop_timeout_ms: u64,
     /// Sockets the host opens for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -78,12 +78,15 @@ pub enum DbusBus {
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Bytes of linear memory, summed over all its memories.
+    #[schemars(range(min = 1))]
     pub memory_bytes: u64,
     /// Table elements, summed over all its tables.
     pub tables: u64,
     /// How long one call of an export may take, milliseconds.
+    #[schemars(range(min = 1))]
     pub call_ms: u64,
     /// Calls that may wait for it, 1..=65536.
+    #[schemars(range(min = 1, max = 65536))]
     pub mailbox: u32,
 }
 

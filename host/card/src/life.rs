@@ -10,8 +10,10 @@ pub enum Supervision {
     /// It is started again, after a delay that doubles from `initial` to `max`.
     Restart {
         /// The first delay, milliseconds, at least 1.
+        #[schemars(range(min = 1))]
         initial: u64,
         /// The longest delay, milliseconds; a life of this length resets the delay.
+        #[schemars(range(min = 1))]
         max: u64,
     },
     /// It runs once.
@@ -82,8 +84,10 @@ pub enum RestartOn {
 #[serde(deny_unknown_fields, default)]
 pub struct StartLimit {
     /// Starts, at least 1.
+    #[schemars(range(min = 1))]
     pub burst: u32,
     /// Milliseconds, at least 1.
+    #[schemars(range(min = 1))]
     pub interval_ms: u64,
 }
 

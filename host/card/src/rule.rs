@@ -120,6 +120,9 @@ rules! {
     CredentialName = "credential-name",
     /// Two credentials have the same name.
     CredentialDuplicate = "credential-duplicate",
+    /// The running machine cannot enforce what the Card asks for. Never found here: for the init, which
+    /// knows the machine and adds it to a report.
+    Unenforceable = "unenforceable",
 }
 
 impl fmt::Display for Rule {

@@ -76,12 +76,15 @@ impl Namespaces {
 pub struct Rlimits {
     /// `RLIMIT_AS`, bytes, below 1 TiB.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_099_511_627_775u64))]
     pub mem_bytes: Option<u64>,
     /// `RLIMIT_NPROC`, 1..=65535.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
     pub nproc: Option<u64>,
     /// `RLIMIT_NOFILE`, 1..=1,000,000.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000000))]
     pub nofile: Option<u64>,
 }
 
@@ -95,18 +98,23 @@ pub struct Cgroup {
     pub path: Option<String>,
     /// `cpu.weight`, 1..=10000.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
     pub cpu_weight: Option<u32>,
     /// `io.weight`, 1..=10000.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
     pub io_weight: Option<u32>,
     /// `memory.max`, bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub memory_max: Option<u64>,
     /// `memory.high`, bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub memory_high: Option<u64>,
     /// `pids.max`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub pids_max: Option<u64>,
     /// `cpu.max`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,9 +136,11 @@ impl Cgroup {
 #[serde(deny_unknown_fields)]
 pub struct CpuMax {
     /// CPU time in each period, microseconds; at least 1000.
+    #[schemars(range(min = 1000))]
     pub quota_us: u64,
     /// The period, microseconds, 1000..=1,000,000.
     #[serde(default = "CpuMax::default_period_us")]
+    #[schemars(range(min = 1000, max = 1000000))]
     pub period_us: u64,
 }
 
@@ -151,15 +161,19 @@ pub struct IoMax {
     pub device: String,
     /// Bytes read per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub rbps: Option<u64>,
     /// Bytes written per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub wbps: Option<u64>,
     /// Read operations per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub riops: Option<u64>,
     /// Write operations per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub wiops: Option<u64>,
 }
 
@@ -216,5 +230,6 @@ pub struct Tmpfs {
     pub target: String,
     /// Its size in bytes; absent means the kernel's default, half of the memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub size_bytes: Option<u64>,
 }

@@ -190,7 +190,12 @@ fn keyword_accepts(
         "maxItems" => value
             .as_array()
             .is_none_or(|items| items.len() as f64 <= number()),
-        "uniqueItems" => true,
+        "minLength" => value
+            .as_str()
+            .is_none_or(|text| text.chars().count() as f64 >= number()),
+        "maxLength" => value
+            .as_str()
+            .is_none_or(|text| text.chars().count() as f64 <= number()),
         "minimum" => value.as_f64().is_none_or(|value| value >= number()),
         "maximum" => value.as_f64().is_none_or(|value| value <= number()),
         // Patterns are tested where they are declared; this has no regular expressions.
@@ -283,6 +288,13 @@ fn the_schema_refuses_wrong_shapes() {
         "env-shape",
         "listen-shape",
         "not-an-object",
+        "schema-version",
+        "label-too-long",
+        "rlimits-zero",
+        "rlimits-high",
+        "backoff-zero",
+        "zero-ranges",
+        "mailbox-cap",
     ];
     let texts = corpus("invalid");
     for case in wrong {
