@@ -140,12 +140,6 @@ impl Natives {
             let _ = signal_group(pid, native.pidfd.as_fd(), signal);
         }
     }
-
-    /// Whether any process is left.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.by_pid.is_empty()
-    }
 }
 
 impl Native {
