@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use arje_card::Payload;
+use arje_card::{Card, Payload, Pin};
 use arje_store::Sha256;
 
 use crate::artifacts;
@@ -47,6 +47,8 @@ const COMPILER: &str = "ente-compile";
 pub struct Assembled {
     /// The files.
     pub tree: Tree,
+    /// The seed as it is packed: pinned, and with the Card that loads kernel modules.
+    pub seed: Card,
     /// What is worth telling about how they were found, one line each.
     pub notes: Vec<String>,
 }
@@ -97,6 +99,7 @@ pub fn assemble(options: &Options) -> Result<Assembled, Error> {
     assembly.add_modules(&cards, &components)?;
     Ok(Assembled {
         tree: assembly.tree,
+        seed: cards.swap_remove(0).card,
         notes: assembly.notes,
     })
 }
@@ -236,7 +239,7 @@ impl<'o> Assembly<'o> {
     }
 
     /// Adds the kernel modules asked for, and returns the Card that loads them.
-    fn add_kernel_modules(&mut self) -> Result<Option<arje_card::Card>, Error> {
+    fn add_kernel_modules(&mut self) -> Result<Option<Card>, Error> {
         if self.options.modules.is_empty() {
             return Ok(None);
         }
@@ -298,7 +301,7 @@ impl<'o> Assembly<'o> {
 
     /// Adds the pinned components and what is compiled from them.
     fn add_modules(&mut self, cards: &[Loaded], components: &Components) -> Result<(), Error> {
-        let mut pinned: Vec<(arje_card::Pin, &str)> = Vec::new();
+        let mut pinned: Vec<(Pin, &str)> = Vec::new();
         for loaded in cards {
             seed::for_each_card(&loaded.card, &mut |card| {
                 if let Payload::Wasm(wasm) = &card.payload {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use arje_card::Card;
+
 use crate::build::{Assembled, digest};
 use crate::compress::Compression;
 use crate::tree::{Entry, Group, Node, Tree};
@@ -21,6 +23,8 @@ pub struct Summary {
     pub compression: Compression,
     /// What went in.
     pub tree: Tree,
+    /// The seed as it was packed.
+    pub seed: Card,
     /// What is worth telling, one line each.
     pub notes: Vec<String>,
     /// Bytes of the archive before compression.
@@ -43,6 +47,7 @@ impl Summary {
             out: out.to_owned(),
             compression,
             tree: assembled.tree,
+            seed: assembled.seed,
             notes: assembled.notes,
             unpacked,
             packed: packed.len() as u64,

@@ -1,11 +1,14 @@
 //! Library closures, on made-up systems and on a program of this one.
 
-mod common;
+#![expect(clippy::unwrap_used, reason = "tests say what they expect")]
+
+#[path = "common/elf.rs"]
+mod elf;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::{Elf, elf};
+use elf::{Elf, elf};
 use initrd_builder::Error;
 use initrd_builder::closure::{Libraries, Placed};
 use initrd_builder::elf::parse;
@@ -313,21 +316,15 @@ fn a_real_program_runs_from_its_closure() {
     let inside = |path: &str| root.path().join(path.trim_start_matches('/'));
     let mut folders = Vec::new();
     for item in placed {
-        let (path, write): (String, Box<dyn Fn(&Path)>) = match item {
-            Placed::File { path, data, .. } => {
-                (path, Box::new(move |to| std::fs::write(to, &data).unwrap()))
-            }
-            Placed::Link { path, target } => {
-                let target = inside(&target);
-                (
-                    path,
-                    Box::new(move |to| std::os::unix::fs::symlink(&target, to).unwrap()),
-                )
-            }
-        };
-        let to = inside(&path);
+        let (Placed::File { path, .. } | Placed::Link { path, .. }) = &item;
+        let to = inside(path);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-        write(&to);
+        match &item {
+            Placed::File { data, .. } => std::fs::write(&to, data).unwrap(),
+            Placed::Link { target, .. } => {
+                std::os::unix::fs::symlink(inside(target), &to).unwrap();
+            }
+        }
         folders.push(to.parent().unwrap().display().to_string());
     }
     let loader = inside(&loader);

@@ -1,11 +1,14 @@
 //! The archive format, read back by a reader of its own and by the system's `cpio`.
 
-mod common;
+#![expect(clippy::unwrap_used, reason = "tests say what they expect")]
+
+#[path = "common/archive.rs"]
+mod archive;
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use common::{Read, read_cpio};
+use archive::{Read, read_cpio};
 use initrd_builder::Error;
 use initrd_builder::cpio::{MAX_NAME, pack};
 use initrd_builder::tree::{Group, Tree};

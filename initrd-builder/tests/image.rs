@@ -1,12 +1,19 @@
 //! Whole images from small seeds: with scripts in the place of the helpers, and a compiler that only
 //! hashes. What is tested is what goes in, what is refused, and that bytes repeat.
 
-mod common;
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests say what they expect"
+)]
+
+#[path = "common/archive.rs"]
+mod archive;
 
 use std::path::{Path, PathBuf};
 
+use archive::{Read, read_cpio};
 use arje_store::{Sha256, Store};
-use common::{Read, read_cpio};
 use initrd_builder::{Error, Options, Program, Summary, build};
 use serde_json::{Value, json};
 

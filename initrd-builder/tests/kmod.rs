@@ -1,5 +1,7 @@
 //! Selecting kernel modules from folders with and without depmod's tables.
 
+#![expect(clippy::unwrap_used, reason = "tests say what they expect")]
+
 use std::io::Write as _;
 use std::path::Path;
 

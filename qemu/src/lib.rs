@@ -3,10 +3,12 @@
 //! `initrd-builder`) and does not judge what a guest prints beyond them.
 
 pub mod accel;
+pub mod check;
 pub mod console;
 mod error;
 pub mod kernel;
 pub mod machine;
+pub mod milestones;
 mod vm;
 
 pub use error::Error;

@@ -1,6 +1,12 @@
 //! Boots a real kernel in QEMU with a shell script in the place of PID 1: what is tested is the image
 //! format, the machine's command line and the conversation over the serial console.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests say what they expect"
+)]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -1,0 +1,145 @@
+//! A boot without a person: waits for the milestones, runs commands in the guest, and says what was missing.
+
+use std::fmt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::machine::Machine;
+use crate::milestones::{Milestone, PROMPT};
+use crate::vm::{Output, Vm};
+
+/// A guest command, and what it must do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestCommand {
+    /// The command line.
+    pub command: String,
+    /// Texts that must stand in its output. Without any, it must end with 0.
+    pub expect: Vec<String>,
+}
+
+/// What is to be checked.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What the console must show.
+    pub milestones: Vec<Milestone>,
+    /// Run in this order at the prompt, after the milestones.
+    pub commands: Vec<GuestCommand>,
+    /// For everything together, from the start of the machine.
+    pub deadline: Duration,
+}
+
+/// What was seen.
+#[derive(Debug, Clone, Default)]
+pub struct Verdict {
+    /// What did not come, one line each; empty means that the check passed.
+    pub missing: Vec<String>,
+    /// Commands and their outputs, in order, as far as they ran.
+    pub outputs: Vec<(String, String)>,
+    /// The whole console.
+    pub console: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Verdict {
+    /// Whether everything came.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.missing.is_empty()
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.passed() {
+            writeln!(
+                f,
+                "--- console ---\n{}\n--- end of console ---",
+                self.console.trim_end()
+            )?;
+        }
+        for (command, output) in &self.outputs {
+            writeln!(f, "{PROMPT}{command}\n{}", output.trim_end())?;
+        }
+        for item in &self.missing {
+            writeln!(f, "missing: {item}")?;
+        }
+        let word = if self.passed() { "passed" } else { "failed" };
+        writeln!(f, "check {word} after {:.1} s", self.took.as_secs_f64())
+    }
+}
+
+/// Boots `image` and carries out the plan. That something is missing is a verdict, not an error.
+///
+/// # Errors
+/// Only when the machine cannot be started at all.
+pub fn check(machine: &Machine, image: &Path, plan: &Plan) -> Result<Verdict, Error> {
+    let start = Instant::now();
+    let mut vm = Vm::boot(machine, image)?;
+    let mut verdict = Verdict::default();
+    wait_for_milestones(&vm, plan, &mut verdict);
+    if verdict.passed() {
+        run_commands(&mut vm, plan, start, &mut verdict);
+    }
+    verdict.console = vm.console();
+    verdict.took = start.elapsed();
+    Ok(verdict)
+}
+
+fn wait_for_milestones(vm: &Vm, plan: &Plan, verdict: &mut Verdict) {
+    // What was seen once stays seen, also when a flood pushes it out of the console that is kept.
+    let mut open: Vec<&Milestone> = plan.milestones.iter().collect();
+    let result = vm.wait_until(0, "the milestones", plan.deadline, |console| {
+        open.retain(|milestone| !milestone.is_in(console));
+        open.is_empty().then_some(())
+    });
+    if let Err(error) = result {
+        verdict.missing.push(error.to_string());
+        let texts = open.iter().map(|milestone| milestone.to_string());
+        verdict
+            .missing
+            .extend(texts.map(|text| format!("`{}`", text.trim_end_matches('\n'))));
+    }
+}
+
+fn run_commands(vm: &mut Vm, plan: &Plan, start: Instant, verdict: &mut Verdict) {
+    let left = |start: Instant| plan.deadline.saturating_sub(start.elapsed());
+    if plan.commands.is_empty() {
+        return;
+    }
+    if let Err(error) = vm.wait_for(PROMPT, left(start)) {
+        verdict
+            .missing
+            .push(format!("the prompt to run commands at: {error}"));
+        return;
+    }
+    for command in &plan.commands {
+        match vm.run_within(&command.command, left(start)) {
+            Ok(output) => {
+                verdict.missing.extend(lacking(command, &output));
+                verdict.outputs.push((command.command.clone(), output.raw));
+            }
+            Err(error) => {
+                verdict.missing.push(error.to_string());
+                return;
+            }
+        }
+    }
+}
+
+/// What a command did not do.
+fn lacking(command: &GuestCommand, output: &Output) -> Vec<String> {
+    let GuestCommand { command, expect } = command;
+    if expect.is_empty() && !output.ok() {
+        return vec![format!(
+            "exit 0 of {command:?}: it ended with {}",
+            output.code
+        )];
+    }
+    expect
+        .iter()
+        .filter(|text| !output.text.contains(*text) && !output.raw.contains(*text))
+        .map(|text| format!("{text:?} in the output of {command:?}"))
+        .collect()
+}

@@ -1,0 +1,144 @@
+//! What a boot must say, and in which words. These lines are a stable interface: they are printed exactly so on
+//! the console, and other programs wait for them too.
+
+use arje_card::{Card, Payload};
+
+use crate::console;
+
+/// The first words of PID 1.
+pub const AWAKE: &str = "ente-zero despierta como PID 1";
+/// The seed was read and keeps every rule; `path` is where it was.
+pub const SEED_LOADED: &str = "Tarjeta Semilla cargada y validada path=";
+/// Where the seed is in an image.
+pub const SEED_PATH: &str = "/ente/seed.card.json";
+/// Genesis begins: `seed` is the root's label, `count` the number of Cards below it.
+pub const GENESIS: &str = "instanciando genesis seed=";
+/// The prompt of a console shell.
+pub const PROMPT: &str = "arje# ";
+
+/// One thing that the console must show, in one of several forms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Milestone {
+    /// The texts that count as it.
+    pub any_of: Vec<String>,
+}
+
+impl Milestone {
+    fn new(text: impl Into<String>) -> Self {
+        Self {
+            any_of: vec![text.into()],
+        }
+    }
+
+    /// An Ente came to life: a component in PID 1 shows the start of its pin, anything that got a process its
+    /// process id.
+    fn incarnated(card: &Card) -> Option<Self> {
+        let label = &card.label;
+        let pid = format!("Ente {label} encarnado pid=");
+        match &card.payload {
+            Payload::Wasm(wasm) => {
+                let pin = wasm.module_sha256.short();
+                Some(Self {
+                    any_of: vec![format!("Ente {label} encarnado wasm={pin}"), pid],
+                })
+            }
+            Payload::Native(_) | Payload::Legacy(_) => Some(Self::new(pid)),
+            Payload::Virtual => None,
+        }
+    }
+
+    /// Whether the console shows it.
+    #[must_use]
+    pub fn is_in(&self, console: &str) -> bool {
+        self.any_of
+            .iter()
+            .any(|text| console::contains(console, text))
+    }
+}
+
+impl std::fmt::Display for Milestone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.any_of.join("` or `"))
+    }
+}
+
+/// The milestones of any image, whatever its seed.
+#[must_use]
+pub fn of_any_seed() -> Vec<Milestone> {
+    [AWAKE, SEED_LOADED, GENESIS].map(Milestone::new).into()
+}
+
+/// The milestones of an image with this seed, in the order of a boot: PID 1, the seed, genesis, one line for
+/// each Card that has something to run, and the prompt where a shell has it.
+#[must_use]
+pub fn of_seed(seed: &Card) -> Vec<Milestone> {
+    let mut cards = Vec::new();
+    initrd_builder::seed::for_each_card(seed, &mut |card| cards.push(card));
+    let count = cards.len() - 1; // without the seed itself
+    let label = &seed.label;
+    let mut milestones = vec![
+        Milestone::new(AWAKE),
+        Milestone::new(format!("{SEED_LOADED}{SEED_PATH}")),
+        // The line end keeps `count=1` from standing for `count=16`.
+        Milestone::new(format!("{GENESIS}{label} count={count}\n")),
+    ];
+    milestones.extend(cards.iter().filter_map(|card| Milestone::incarnated(card)));
+    if cards.iter().any(|card| has_prompt(card)) {
+        milestones.push(Milestone::new(PROMPT));
+    }
+    milestones
+}
+
+/// Whether the Card's shell shows our prompt: it is told so in `PS1`.
+fn has_prompt(card: &Card) -> bool {
+    match &card.payload {
+        Payload::Native(native) => native.envp.get("PS1") == Some(PROMPT),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEED: &str = r#"{
+      "schema_version": 1, "id": "01J00000000000000000000000", "label": "s", "payload": "Virtual",
+      "supervision": "OneShot",
+      "genesis": [
+        { "schema_version": 1, "id": "01J00000000000000000000001", "label": "shell", "supervision": "OneShot",
+          "payload": { "Native": { "exec": "/bin/sh", "envp": [["PS1", "arje# "]] } } },
+        { "schema_version": 1, "id": "01J00000000000000000000002", "label": "group", "supervision": "OneShot",
+          "payload": "Virtual",
+          "genesis": [
+            { "schema_version": 1, "id": "01J00000000000000000000003", "label": "w", "supervision": "OneShot",
+              "payload": { "Wasm": { "module_sha256": "abababababababababababababababababababababababababababababababab", "entry": "run" } } }
+          ] }
+      ] }"#;
+
+    #[test]
+    fn the_lines_of_a_seed() {
+        let seed = Card::from_json(SEED.as_bytes()).unwrap();
+        let lines: Vec<String> = of_seed(&seed).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "ente-zero despierta como PID 1",
+                "Tarjeta Semilla cargada y validada path=/ente/seed.card.json",
+                "instanciando genesis seed=s count=3\n",
+                "Ente shell encarnado pid=",
+                "Ente w encarnado wasm=abababababab` or `Ente w encarnado pid=",
+                "arje# ",
+            ]
+        );
+    }
+
+    #[test]
+    fn milestones_are_found_through_kernel_noise() {
+        let seed = Card::from_json(SEED.as_bytes()).unwrap();
+        let milestones = of_seed(&seed);
+        let console = "[    1.000000] ente-zero despierta como PID 1\nente-zero desp[    2.000000] x\nierta como PID 1\n\
+                       instanciando genesis seed=s count=31\nEnte w encarnado wasm=abababababab\n";
+        let found: Vec<bool> = milestones.iter().map(|m| m.is_in(console)).collect();
+        assert_eq!(found, [true, false, false, false, true, false]);
+    }
+}

@@ -1,0 +1,129 @@
+//! The program's check mode, from a seed to an exit status: the image is built, a kernel boots it, and a shell
+//! script in the place of `ente-zero` prints what the seed promises, or leaves something out.
+
+#![expect(clippy::unwrap_used, reason = "tests say what they expect")]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const SEED: &str = r#"{
+  "schema_version": 1, "id": "01J00000000000000000000000", "label": "pretended", "payload": "Virtual",
+  "supervision": "OneShot",
+  "genesis": [
+    { "schema_version": 1, "id": "01J00000000000000000000001", "label": "shell", "supervision": "OneShot",
+      "payload": { "Native": { "exec": "/bin/sh", "envp": [["PS1", "arje# "]] } } }
+  ] }"#;
+
+/// Prints the milestones of the seed with one kernel-module Card added, and ends as told.
+const INIT: &str = "#!/bin/sh
+mount -t proc none /proc
+echo 'ente-zero despierta como PID 1'
+echo 'Tarjeta Semilla cargada y validada path=/ente/seed.card.json'
+echo 'instanciando genesis seed=pretended count=2'
+echo 'Ente modules-load encarnado pid=2'
+";
+const WELL: &str = "echo 'Ente shell encarnado pid=3'
+export PS1='arje# '
+exec setsid cttyhack sh -i
+";
+const BADLY: &str = "echo 'Ente somebody-else encarnado pid=3'
+poweroff -f
+";
+
+fn check(ending: &str, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    put("ente-zero", &format!("{INIT}{ending}"));
+    put("ente-spawn", "#!/bin/sh\n");
+    put("ente", "#!/bin/sh\n");
+    let seed = put("pretended.card.json", SEED);
+    let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/kernel");
+    Command::new(env!("CARGO_BIN_EXE_arje-qemu"))
+        .arg("check")
+        .arg(seed)
+        .arg("--helpers")
+        .arg(folder.path())
+        .arg("--out")
+        .arg(folder.path().join("out/image.img"))
+        .arg("--kernel-cache")
+        .arg(cache)
+        // A module with two dependencies, so that the packed modules.dep is put to use.
+        .args(["--modules", "virtio_net"])
+        .args(arguments)
+        .env("KERNEL_CMD", "ente.word=from-the-environment")
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_good_boot_passes_and_its_kernel_modules_load() {
+    let output = check(
+        WELL,
+        &[
+            "--fw-cfg",
+            "word,string=from-firmware",
+            "--run",
+            "cat /proc/cmdline",
+            "--expect",
+            "from-the-environment",
+            // As the packed Card does it.
+            "--run",
+            "grep -o '\"modprobe\"' /ente/seed.card.json && modprobe -a failover net_failover virtio_net && lsmod",
+            "--expect",
+            "virtio_net",
+            "--run",
+            "test -x /sbin/ente-zero -a -x /usr/lib/ente/ente-spawn -a -d /sys/fs/cgroup",
+        ],
+    );
+    let (said, built) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{said}\n{built}");
+    assert!(said.contains("check passed"), "{said}");
+    assert!(
+        built.contains("sha256") && built.contains("virtio_net.ko"),
+        "{built}"
+    );
+}
+
+#[test]
+fn a_bad_boot_fails_with_the_console_and_what_was_missing() {
+    let output = check(BADLY, &[]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in [
+        "missing: `Ente shell encarnado pid=`",
+        "missing: `arje# `",
+        "Ente somebody-else encarnado pid=3",
+        "check failed",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    assert!(!said.contains("missing: `ente-zero despierta"), "{said}");
+}
+
+#[test]
+fn a_guest_command_that_fails_fails_the_check() {
+    let output = check(
+        WELL,
+        &["--run", "false", "--run", "echo yes", "--expect", "no"],
+    );
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("exit 0 of \"false\": it ended with 1"),
+        "{said}"
+    );
+    assert!(
+        said.contains("\"no\" in the output of \"echo yes\""),
+        "{said}"
+    );
+}
