@@ -57,6 +57,8 @@ fn at<E: fmt::Display>(step: &'static str) -> impl FnOnce(E) -> SandboxError {
 ///
 /// [`SandboxError`] names the step that failed. The caller must then end without reading input.
 pub fn enter(limits: &Limits) -> Result<(), SandboxError> {
+    forget_backtraces();
+    volunteer_for_oom();
     close_inherited()?;
     // If the caller dies, nobody wants the artifact any more.
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(at("parent death signal"))?;
@@ -68,6 +70,19 @@ pub fn enter(limits: &Limits) -> Result<(), SandboxError> {
     prctl::set_no_new_privs().map_err(at("no new privileges"))?;
     let filter = filter().map_err(at("building the system call filter"))?;
     seccompiler::apply_filter(&filter).map_err(at("installing the system call filter"))
+}
+
+/// With `RUST_BACKTRACE` set, std would open the program's own file to report exhausted memory, and
+/// die by SIGSYS instead.
+fn forget_backtraces() {
+    // SAFETY: the process has a single thread, so nobody reads the environment meanwhile.
+    unsafe { std::env::remove_var("RUST_BACKTRACE") };
+}
+
+/// When the machine runs out of memory, the compiler is the one to kill. Without `/proc` there is
+/// nothing to write to, and RLIMIT_AS alone bounds the harm.
+fn volunteer_for_oom() {
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
 }
 
 /// Closes every descriptor but the three standard ones.

@@ -70,9 +70,9 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The bytes are not those that the name or the index promises.
-    Mismatch(Mismatch),
+    Mismatch(Box<Mismatch>),
     /// The index has no artifact of this module for this engine.
-    NotIndexed(NotIndexed),
+    NotIndexed(Box<NotIndexed>),
     /// The index names an artifact whose file is gone.
     NoArtifact {
         /// The module it was compiled from.

@@ -211,7 +211,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::TooLarge`], [`StoreError::IndexFull`], [`StoreError::UntrustedIndex`], or
-    /// [`StoreError::Io`], after which nothing half-written is left and the index is as before.
+    /// [`StoreError::Io`], after which nothing half-written is left and the index is whole.
     pub fn put_artifact(
         &self,
         module: Sha256,
@@ -254,13 +254,13 @@ impl Store {
     }
 
     fn not_indexed(&self, module: Sha256, engine: Sha256, index: &Index) -> StoreError {
-        StoreError::NotIndexed(NotIndexed {
+        StoreError::NotIndexed(Box::new(NotIndexed {
             module,
             engine,
             others: index.engines(module).collect(),
             index: self.index_path(),
             damaged: index.damaged().to_vec(),
-        })
+        }))
     }
 }
 
@@ -321,12 +321,12 @@ fn check(
     if found == expected {
         return Ok(());
     }
-    Err(StoreError::Mismatch(Mismatch {
+    Err(StoreError::Mismatch(Box::new(Mismatch {
         kind,
         path,
         expected,
         expected_bytes,
         found,
         found_bytes: bytes.len() as u64,
-    }))
+    })))
 }

@@ -17,6 +17,10 @@ use super::error::CompileError;
 /// How much of the compiler's standard error is kept, in bytes. It says one line.
 const MAX_MESSAGE_BYTES: usize = 4096;
 
+/// How often to look for the exit status once the pipe has ended: between the two the kernel only
+/// takes the process apart. (A descriptor of the process would tell, but std has none yet.)
+const EXIT_POLL: Duration = Duration::from_millis(1);
+
 /// How a child ended, and what it said.
 pub(super) struct Ended {
     /// Exit status or signal.
@@ -100,35 +104,48 @@ fn sealed(contents: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// Waits for the child's end. Its standard error is open exactly as long as it lives, so waiting
-/// for the end of that pipe needs neither signals nor polling.
+/// Waits for the child's end, and kills it at the deadline.
 fn wait(child: &mut Child, deadline: Duration) -> Result<Ended, CompileError> {
-    let said = match child.stderr.take() {
-        Some(stderr) => listen(stderr, deadline),
-        None => Ok(Some(Vec::new())),
-    };
-    // After the end of the pipe this reaches only a program that closed its standard error and
-    // lives on; one that is ending keeps the status it has.
-    let _ = child.kill();
-    let status = child
-        .wait()
-        .map_err(transfer("collecting the compiler's status"))?;
-    match said.map_err(transfer("listening to the compiler"))? {
-        Some(said) => Ok(Ended {
-            status,
-            message: message(&said),
-        }),
-        None => Err(CompileError::Deadline(deadline)),
+    let end = Instant::now() + deadline;
+    let ended = wait_until(child, end).map_err(transfer("waiting for the compiler"));
+    match ended {
+        Ok(Some(ended)) => Ok(ended),
+        Ok(None) | Err(_) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(ended.err().unwrap_or(CompileError::Deadline(deadline)))
+        }
     }
 }
 
-/// Reads the pipe to its end and keeps the beginning; `None` when the deadline passes first.
-fn listen(mut pipe: ChildStderr, deadline: Duration) -> io::Result<Option<Vec<u8>>> {
-    let start = Instant::now();
+/// A child has its standard error open as long as it lives, so most of the waiting is for the end
+/// of that pipe. `None` when the time comes first.
+fn wait_until(child: &mut Child, end: Instant) -> io::Result<Option<Ended>> {
+    let said = match child.stderr.take() {
+        Some(stderr) => listen(stderr, end)?,
+        None => Some(Vec::new()),
+    };
+    let Some(said) = said else { return Ok(None) };
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(Ended {
+                status,
+                message: message(&said),
+            }));
+        }
+        if Instant::now() >= end {
+            return Ok(None);
+        }
+        std::thread::sleep(EXIT_POLL);
+    }
+}
+
+/// Reads the pipe to its end and keeps the beginning; `None` when the time comes first.
+fn listen(mut pipe: ChildStderr, end: Instant) -> io::Result<Option<Vec<u8>>> {
     let mut said = Vec::new();
     let mut buffer = [0; 512];
     loop {
-        let left = deadline.saturating_sub(start.elapsed());
+        let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Ok(None);
         }

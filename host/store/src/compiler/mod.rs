@@ -27,6 +27,9 @@ use protocol::{
 /// the machine may be busy.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
 
+/// The longest deadline. A day is for ever here, and can be added to any clock.
+const MAX_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The most that `--fingerprint` may print; it prints 65 bytes.
 const MAX_FINGERPRINT_BYTES: u64 = 1024;
 
@@ -62,10 +65,13 @@ impl Compiler {
         Self { limits, ..self }
     }
 
-    /// Kills a compilation that takes longer.
+    /// Kills a compilation that takes longer; at most a day.
     #[must_use]
     pub fn deadline(self, deadline: Duration) -> Self {
-        Self { deadline, ..self }
+        Self {
+            deadline: deadline.min(MAX_DEADLINE),
+            ..self
+        }
     }
 
     /// The program's path.

@@ -56,8 +56,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// 2 GiB and 120 s. Cranelift takes 30-100 ms for what a service usually is, and about 100 s
-    /// for the largest modules under full emulation, where everything is 10-20 times slower.
+    /// 2 GiB and 120 s. Cranelift takes 30-100 ms for what a service usually is, and 35 s for a
+    /// module of 60 MB; under full emulation everything is 10-20 times slower.
     pub const DEFAULT: Self = Self {
         memory_bytes: 2 << 30,
         cpu_seconds: 120,
