@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use arje_card::{Card, Payload, Pin};
+use arje_card::{Card, Payload, Pin, Visit};
 use arje_store::Sha256;
 
 use crate::artifacts;
@@ -301,14 +301,14 @@ impl<'o> Assembly<'o> {
 
     /// Adds the pinned components and what is compiled from them.
     fn add_modules(&mut self, cards: &[Loaded], components: &Components) -> Result<(), Error> {
-        let mut pinned: Vec<(Pin, &str)> = Vec::new();
-        for loaded in cards {
-            seed::for_each_card(&loaded.card, &mut |card| {
-                if let Payload::Wasm(wasm) = &card.payload {
-                    pinned.push((wasm.module_sha256, &card.label));
-                }
-            });
-        }
+        let mut pinned: Vec<(Pin, &str)> = cards
+            .iter()
+            .flat_map(|loaded| loaded.card.walk())
+            .filter_map(|Visit { card, .. }| match &card.payload {
+                Payload::Wasm(wasm) => Some((wasm.module_sha256, card.label.as_str())),
+                Payload::Native(_) | Payload::Virtual | Payload::Legacy(_) => None,
+            })
+            .collect();
         // One of each, with the first Card that pins it: seeds run one component many times over.
         pinned.sort_by_key(|(pin, _)| *pin);
         pinned.dedup_by_key(|(pin, _)| *pin);

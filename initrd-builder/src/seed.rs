@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use arje_card::{Card, Document, Format, LoadError, Payload, Report};
+use arje_card::{Card, Document, Format, LoadError, Payload, Report, Visit};
 
 use crate::elf;
 use crate::error::Error;
@@ -154,18 +154,10 @@ pub fn fragments(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-/// Calls `visit` for the Card and every Card below it.
-pub fn for_each_card<'c>(card: &'c Card, visit: &mut impl FnMut(&'c Card)) {
-    visit(card);
-    for child in card.children() {
-        for_each_card(child, visit);
-    }
-}
-
 /// What the Cards name and the image has not, one line each.
 pub fn missing(card: &Card, tree: &Tree, components: &Components) -> Vec<String> {
     let mut missing = Vec::new();
-    for_each_card(card, &mut |card| {
+    for Visit { card, path, .. } in card.walk() {
         let lacking = match &card.payload {
             Payload::Wasm(wasm) => lacks_module(wasm.module_sha256, components),
             Payload::Native(native) => lacks_program(&native.exec, tree),
@@ -173,9 +165,9 @@ pub fn missing(card: &Card, tree: &Tree, components: &Components) -> Vec<String>
             Payload::Virtual => None,
         };
         if let Some(lacking) = lacking {
-            missing.push(format!("Card {:?}: {lacking}", card.label));
+            missing.push(format!("Card {:?} ({path}): {lacking}", card.label));
         }
-    });
+    }
     missing
 }
 

@@ -28,6 +28,11 @@ case \"$1\" in
 esac
 ";
 
+/// Lists its applets as busybox does; the real one is packed and booted by the tests of the machine.
+const BUSYBOX: &str = "#!/bin/sh
+printf 'bin/sh\\nsbin/modprobe\\nusr/bin/awk\\n'
+";
+
 struct Workshop(tempfile::TempDir);
 
 impl Workshop {
@@ -40,6 +45,7 @@ impl Workshop {
             );
         }
         workshop.script("helpers/ente-compile", COMPILER);
+        workshop.script("busybox", BUSYBOX);
         workshop.put("components/hello.wasm", b"hello component");
         workshop.put("components/unused.wasm", b"nobody pins this");
         workshop
@@ -66,6 +72,7 @@ impl Workshop {
         Options {
             components: vec![self.path("components")],
             helpers: vec![self.path("helpers")],
+            busybox: Some(self.path("busybox")),
             ..Options::new(self.path("seed.card.json"))
         }
     }

@@ -72,9 +72,8 @@ pub fn of_any_seed() -> Vec<Milestone> {
 /// each Card that has something to run, and the prompt where a shell has it.
 #[must_use]
 pub fn of_seed(seed: &Card) -> Vec<Milestone> {
-    let mut cards = Vec::new();
-    initrd_builder::seed::for_each_card(seed, &mut |card| cards.push(card));
-    let count = cards.len() - 1; // without the seed itself
+    let cards = || seed.walk().map(|visit| visit.card);
+    let count = cards().count() - 1; // without the seed itself
     let label = &seed.label;
     let mut milestones = vec![
         Milestone::new(AWAKE),
@@ -82,8 +81,8 @@ pub fn of_seed(seed: &Card) -> Vec<Milestone> {
         // The line end keeps `count=1` from standing for `count=16`.
         Milestone::new(format!("{GENESIS}{label} count={count}\n")),
     ];
-    milestones.extend(cards.iter().filter_map(|card| Milestone::incarnated(card)));
-    if cards.iter().any(|card| has_prompt(card)) {
+    milestones.extend(cards().filter_map(Milestone::incarnated));
+    if cards().any(has_prompt) {
         milestones.push(Milestone::new(PROMPT));
     }
     milestones
