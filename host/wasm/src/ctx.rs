@@ -12,8 +12,8 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-/// Most bytes that one call may move from a component into the host, such as a log message or a
-/// chunk of a file. A call that brings more traps; it bounds what the host allocates for a guest.
+/// Most bytes that the host copies out of a component in one call, such as a chunk of a file. A
+/// call that brings more traps; it bounds what the host allocates for a guest.
 const MAX_CALL_BYTES: usize = 16 * 1024 * 1024;
 
 /// Handles to host resources (streams, descriptors, pollables) of one component.

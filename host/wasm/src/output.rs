@@ -15,8 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-/// Longest line, in bytes; a longer one from `stdout` is broken, a longer log message is cut.
-/// Enough for a JSON record or a stack trace, small enough to have thousands under way.
+/// Longest line, in bytes; of a longer one the rest is cut, and how much is said. Enough for a
+/// JSON record or a stack trace, small enough to have thousands under way.
 pub(crate) const MAX_LINE: usize = 16 * 1024;
 
 /// Lines of one Ente between it and the sink. Enough to keep a writer busy.
@@ -135,6 +135,11 @@ pub(crate) fn printable(text: &str) -> String {
     out
 }
 
+/// What stands at the end of a line that was cut.
+pub(crate) fn more_bytes(cut: u64) -> String {
+    format!(" [{cut} more bytes]")
+}
+
 /// `stdout` or `stderr` of a component: bytes in, lines out.
 #[derive(Clone)]
 pub(crate) struct LineStream(Arc<Mutex<Lines>>);
@@ -142,7 +147,9 @@ pub(crate) struct LineStream(Arc<Mutex<Lines>>);
 struct Lines {
     output: Output,
     level: Level,
+    /// The line that has not ended yet, and how many bytes of it were not kept.
     partial: Vec<u8>,
+    cut: u64,
     full: VecDeque<String>,
 }
 
@@ -152,6 +159,7 @@ impl LineStream {
             output,
             level,
             partial: Vec::new(),
+            cut: 0,
             full: VecDeque::new(),
         })))
     }
@@ -164,19 +172,24 @@ impl LineStream {
 
 impl Lines {
     fn push(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            if *byte == b'\n' || self.partial.len() == MAX_LINE {
+        let mut parts = bytes.split(|byte| *byte == b'\n').peekable();
+        while let Some(part) = parts.next() {
+            let kept = part.len().min(MAX_LINE - self.partial.len());
+            self.partial.extend_from_slice(&part[..kept]);
+            self.cut += (part.len() - kept) as u64;
+            if parts.peek().is_some() {
                 self.finish_line();
-            }
-            if *byte != b'\n' {
-                self.partial.push(*byte);
             }
         }
     }
 
     fn finish_line(&mut self) {
-        let text = printable(String::from_utf8_lossy(&self.partial).trim_end_matches('\r'));
-        self.partial.clear();
+        let line = std::mem::take(&mut self.partial);
+        let mut text = printable(String::from_utf8_lossy(&line).trim_end_matches('\r'));
+        if self.cut > 0 {
+            text.push_str(&more_bytes(self.cut));
+            self.cut = 0;
+        }
         self.full.push_back(text);
     }
 }
@@ -265,5 +278,73 @@ impl AsyncWrite for LineStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{self, Receiver, Sender};
+
+    struct Sent(Sender<Line>);
+
+    impl LineSink for Sent {
+        fn accept(&self, line: Line) {
+            let _ = self.0.send(line);
+        }
+    }
+
+    fn output() -> (Output, Receiver<Line>) {
+        let (sender, lines) = mpsc::channel();
+        let printer = Printer::new(Arc::new(Sent(sender)));
+        (printer.for_ente("e".into()), lines)
+    }
+
+    fn texts(chunks: &[&[u8]]) -> Vec<String> {
+        let (output, lines) = output();
+        let stream = LineStream::new(output, Level::Info);
+        for chunk in chunks {
+            stream.lines().push(chunk);
+        }
+        drop(stream);
+        lines.try_iter().map(|line| line.text).collect()
+    }
+
+    #[test]
+    fn bytes_become_lines() {
+        assert_eq!(texts(&[b"a\nb", b"c\r\n", b"\n", b"d"]), ["a", "bc", "", "d"]);
+        assert_eq!(texts(&[b"\x1b[2J\xff\t."]), ["\\u{1b}[2J\u{fffd}\t."]);
+        assert_eq!(texts(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_once_and_says_by_how_much() {
+        let long = vec![b'x'; MAX_LINE];
+        let lines = texts(&[&long, &long, b"yy\nnext\n"]);
+        assert_eq!(lines[0].len(), MAX_LINE + more_bytes(0).len() + 4);
+        assert!(lines[0].ends_with(&format!("x [{} more bytes]", MAX_LINE + 2)));
+        assert_eq!(lines[1..], ["next"]);
+    }
+
+    #[test]
+    fn a_writer_waits_while_its_lines_are_under_way() {
+        let (output, lines) = output();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            for n in 0..LINES_PER_ENTE {
+                output.print(Level::Info, n.to_string()).await;
+            }
+            let mut next = std::pin::pin!(output.print(Level::Info, "last".into()));
+            std::future::poll_fn(|cx| {
+                assert!(next.as_mut().poll(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            drop(lines.recv().unwrap()); // written
+            next.await;
+        });
+        assert_eq!(lines.try_iter().last().unwrap().text, "last");
     }
 }

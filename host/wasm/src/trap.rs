@@ -22,10 +22,13 @@ pub(crate) fn one_line(error: &Error) -> String {
     for cause in error.chain() {
         let cause = cause.to_string();
         let first = cause.lines().next().unwrap_or_default();
+        if first.starts_with("error while executing at wasm backtrace") {
+            continue; // of an artifact without names it says nothing
+        }
         if !text.is_empty() {
             text.push_str(": ");
         }
-        text.push_str(first);
+        text.push_str(first.strip_prefix("wasm trap: ").unwrap_or(first));
     }
     text
 }

@@ -1,10 +1,10 @@
 //! `arje:ente/log`: structured log lines.
 
 use crate::ctx::Ctx;
-use crate::output::{MAX_LINE, printable};
+use crate::output::{MAX_LINE, more_bytes, printable};
 use std::fmt::Write as _;
-use wasmtime::Result;
-use wasmtime::component::{ComponentType, Lift, Linker};
+use wasmtime::component::{ComponentType, Lift, Linker, WasmList, WasmStr};
+use wasmtime::{Result, StoreContextMut};
 
 /// The interface's name.
 pub(crate) const NAME: &str = "arje:ente/log@1.0.0";
@@ -35,32 +35,40 @@ pub enum Level {
     Error,
 }
 
-type Fields = Vec<(String, String)>;
+/// Strings that stay in the component's memory: nothing is copied before it is cut.
+type Fields = WasmList<(WasmStr, WasmStr)>;
 
 pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>) -> Result<()> {
     linker.instance(NAME)?.func_wrap_async(
         "log",
-        |store, (level, message, fields): (Level, String, Fields)| {
+        |mut store, (level, message, fields): (Level, WasmStr, Fields)| {
             let output = store.data().output.clone();
+            let text = read(&mut store, &message, &fields);
             Box::new(async move {
                 // Waits while the Ente has too many lines under way: a storm slows its own maker.
-                output.print(level, line(&message, &fields)).await;
+                output.print(level, text?).await;
                 Ok(())
             })
         },
     )
 }
 
-fn line(message: &str, fields: &Fields) -> String {
-    let mut text = cut(message, MAX_LINE);
-    for (name, value) in fields.iter().take(MAX_FIELDS) {
-        // Writing to a String cannot fail.
-        let _ = write!(text, " {}={:?}", cut(name, MAX_FIELD), cut(value, MAX_FIELD));
+fn read(store: &mut StoreContextMut<'_, Ctx>, message: &WasmStr, fields: &Fields) -> Result<String> {
+    let mut text = cut(&message.to_str(&*store)?, MAX_LINE);
+    let kept: Vec<(WasmStr, WasmStr)> =
+        fields.iter(&mut *store)?.take(MAX_FIELDS).collect::<Result<_>>()?;
+    for (name, value) in kept {
+        push_field(&mut text, &name.to_str(&*store)?, &value.to_str(&*store)?);
     }
     if fields.len() > MAX_FIELDS {
+        // Writing to a String cannot fail.
         let _ = write!(text, " [{} more fields]", fields.len() - MAX_FIELDS);
     }
-    text
+    Ok(text)
+}
+
+fn push_field(text: &mut String, name: &str, value: &str) {
+    let _ = write!(text, " {}={:?}", cut(name, MAX_FIELD), cut(value, MAX_FIELD));
 }
 
 /// The printable text, cut at a character boundary, with a note of what is missing.
@@ -69,36 +77,24 @@ fn cut(text: &str, max: usize) -> String {
         return printable(text);
     }
     let end = text.floor_char_boundary(max);
-    format!(
-        "{} [{} more bytes]",
-        printable(&text[..end]),
-        text.len() - end
-    )
+    printable(&text[..end]) + &more_bytes((text.len() - end) as u64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn field(name: &str, value: &str) -> (String, String) {
-        (name.to_owned(), value.to_owned())
-    }
-
     #[test]
     fn a_line_cannot_forge_another() {
-        assert_eq!(line("a\nb\x1b[2J", &vec![]), "a\\nb\\u{1b}[2J");
-        assert_eq!(
-            line("m", &vec![field("k", "v\n2")]),
-            "m k=\"v\\\\n2\"",
-            "a value is escaped, then quoted"
-        );
+        assert_eq!(cut("a\nb\x1b[2J", 100), "a\\nb\\u{1b}[2J");
+        let mut text = "m".to_owned();
+        push_field(&mut text, "k", "v\n2");
+        assert_eq!(text, "m k=\"v\\\\n2\"", "escaped, then quoted");
     }
 
     #[test]
     fn what_is_cut_is_said() {
-        let text = line(&"é".repeat(MAX_LINE), &vec![]);
-        assert!(text.ends_with(&format!("[{MAX_LINE} more bytes]")), "{}", &text[text.len() - 40..]);
-        let many = vec![field("k", "v"); MAX_FIELDS + 3];
-        assert!(line("m", &many).ends_with("[3 more fields]"));
+        let text = cut(&"é".repeat(MAX_LINE), MAX_LINE);
+        assert!(text.ends_with(&format!("é [{MAX_LINE} more bytes]")));
     }
 }
