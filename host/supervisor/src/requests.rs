@@ -73,8 +73,11 @@ impl Supervisor {
         ente.crashes = Crashes::default();
         ente.crashed = false;
         ente.succeeded = false;
+        let waits = ente.state == State::Waiting;
         self.set_timer(ix, None);
-        self.set_state(ix, State::Waiting, Cause::Command(command));
+        if !waits {
+            self.set_state(ix, State::Waiting, Cause::Command(command));
+        }
     }
 
     fn unwant(&mut self, ix: EnteIx, command: Command) {

@@ -1,0 +1,739 @@
+//! The invariants, by name, and a watcher that checks them after every step.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use arje_card::{Id, Readiness, Supervision};
+use arje_supervisor::{
+    Action, Cause, Command, EventKind, Hold, Incarnation, Millis, Refusal, Report, State,
+    StopReason, Supervisor, limits,
+};
+
+use crate::model::{Caps, Model};
+
+/// What is checked, and why it matters.
+pub const INVARIANTS: [(&str, &str); 16] = [
+    (
+        "states",
+        "every change of state begins where the last one ended, and is one the document has",
+    ),
+    (
+        "one end per start",
+        "nothing is started that lives; incarnations rise by one",
+    ),
+    (
+        "needs",
+        "after a settle nothing is Starting or Ready without its requirements and its parent",
+    ),
+    (
+        "exclusion",
+        "two Entes in conflict never live at the same time",
+    ),
+    (
+        "order",
+        "nothing is told to stop while something that depends on it lives",
+    ),
+    (
+        "stays down",
+        "nothing starts after a stop, a removal or a shutdown",
+    ),
+    (
+        "backoff",
+        "delays double from initial to max, reset after a life of max, and are waited out",
+    ),
+    (
+        "start limit",
+        "crash loops end in Failed, and only crash loops do",
+    ),
+    (
+        "routes",
+        "calls are routed to exactly those who offer, or who drain",
+    ),
+    (
+        "containers",
+        "a container is Ready exactly when all children that must be are",
+    ),
+    (
+        "timer",
+        "the executor's timer is set to the earliest deadline",
+    ),
+    (
+        "bounded",
+        "tables hold no more than there are Entes and names",
+    ),
+    ("prompt", "nothing waits that could start"),
+    (
+        "settles",
+        "left alone, everything that can be Ready is, soon",
+    ),
+    (
+        "shutdown",
+        "it is over in time, once, and with nothing left that answered",
+    ),
+    ("refusal", "a refused event changes nothing"),
+];
+
+/// A broken invariant.
+#[derive(Debug)]
+pub struct Failure {
+    pub invariant: &'static str,
+    pub detail: String,
+}
+
+impl Failure {
+    pub fn new(invariant: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            invariant,
+            detail: detail.into(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invariant `{}` broken: {}", self.invariant, self.detail)
+    }
+}
+
+type Check = Result<(), Failure>;
+
+fn ensure(holds: bool, invariant: &'static str, detail: impl FnOnce() -> String) -> Check {
+    if holds {
+        Ok(())
+    } else {
+        Err(Failure::new(invariant, detail()))
+    }
+}
+
+/// A short picture of everything, to see that nothing changed.
+type Snapshot = (
+    arje_supervisor::Usage,
+    Vec<(Id, State, Incarnation, bool, Option<Millis>)>,
+);
+
+pub struct Checker {
+    model: Model,
+    now: u64,
+    /// Numbers actions.
+    clock: u64,
+    event: Option<EventKind>,
+    before: Option<Snapshot>,
+    /// The deadline of a shutdown.
+    shutdown: Option<u64>,
+    complete: bool,
+    /// Starts of crashed lives, for `start limit`.
+    crashes: BTreeMap<Id, VecDeque<u64>>,
+    pub coverage: Coverage,
+}
+
+/// How often what happened: an invariant says little about what never came to pass.
+#[derive(Default)]
+pub struct Coverage(pub BTreeMap<String, u64>);
+
+impl Coverage {
+    pub fn note(&mut self, what: impl Into<String>) {
+        *self.0.entry(what.into()).or_default() += 1;
+    }
+
+    pub fn add(&mut self, other: Self) {
+        for (what, count) in other.0 {
+            *self.0.entry(what).or_default() += count;
+        }
+    }
+}
+
+/// The name of a variant: the debug text up to its fields.
+fn variant(value: &impl fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    let end = text.find([' ', '(', '{']).unwrap_or(text.len());
+    text[..end].to_owned()
+}
+
+fn snapshot(supervisor: &Supervisor) -> Snapshot {
+    let all = supervisor.statuses();
+    let all = all.map(|s| (s.id, s.state, s.incarnation, s.wanted, s.next));
+    (supervisor.usage(), all.collect())
+}
+
+/// The transitions of `docs/supervision.md`.
+fn may_follow(from: State, to: State, container: bool) -> bool {
+    use State::{Backoff, Declared, Done, Failed, Parked, Ready, Starting, Stopping, Waiting};
+    match from {
+        Declared => to == Waiting,
+        Waiting => matches!(to, Starting | Declared),
+        Parked => matches!(to, Starting | Declared | Waiting),
+        Starting => {
+            matches!(to, Ready | Stopping) || !container && matches!(to, Done | Backoff | Failed)
+        }
+        Ready if container => matches!(to, Starting | Stopping),
+        Ready => matches!(to, Stopping | Done | Backoff | Failed),
+        Stopping => matches!(to, Declared | Waiting | Parked | Backoff | Failed),
+        Done | Failed => matches!(to, Waiting | Declared),
+        Backoff => matches!(to, Starting | Waiting | Declared),
+    }
+}
+
+impl Checker {
+    pub fn new() -> Self {
+        Self {
+            model: Model::new(),
+            now: 0,
+            clock: 0,
+            event: None,
+            before: None,
+            shutdown: None,
+            complete: false,
+            crashes: BTreeMap::new(),
+            coverage: Coverage::default(),
+        }
+    }
+
+    pub fn before(&mut self, supervisor: &Supervisor, now: u64, event: &EventKind) {
+        self.now = now;
+        self.event = Some(event.clone());
+        let refusable = !matches!(event, EventKind::Timer | EventKind::Shutdown { .. });
+        self.before = refusable.then(|| snapshot(supervisor));
+    }
+
+    pub fn after(
+        &mut self,
+        supervisor: &Supervisor,
+        result: Result<Vec<Action>, Refusal>,
+        timer: Option<Millis>,
+    ) -> Check {
+        let event = self.event.take().expect("before() comes first");
+        let actions = match result {
+            Ok(actions) => actions,
+            Err(refusal) => {
+                self.coverage.note(format!("refused {}", variant(&refusal)));
+                let same = self.before.take() == Some(snapshot(supervisor));
+                return ensure(same, "refusal", || refusal.to_string());
+            }
+        };
+        self.take_in(event);
+        for action in &actions {
+            self.clock += 1;
+            self.watch(action)?;
+        }
+        self.check_all(supervisor, timer)
+    }
+
+    /// What an accepted event means.
+    fn take_in(&mut self, event: EventKind) {
+        match event {
+            EventKind::Adopt { parent, cards } => {
+                for card in &cards {
+                    self.model.enter(parent, card);
+                }
+            }
+            EventKind::Report {
+                id,
+                incarnation,
+                report,
+            } => self.reported(id, incarnation, report),
+            EventKind::HostCapabilities { adds, removes } => {
+                for cap in &removes {
+                    self.model.host &= !self.model.bit(cap);
+                }
+                for cap in &adds {
+                    self.model.host |= self.model.bit(cap);
+                }
+            }
+            EventKind::Command { id, command } => self.commanded(id, command),
+            EventKind::Shutdown { deadline_ms } => {
+                let deadline = self.now + deadline_ms;
+                self.shutdown = Some(self.shutdown.map_or(deadline, |old| old.min(deadline)));
+            }
+            EventKind::Timer => {}
+        }
+    }
+
+    fn reported(&mut self, id: Id, incarnation: Incarnation, report: Report) {
+        let caps = match &report {
+            Report::Capabilities { adds, removes } => {
+                let bits = |caps: &[_]| caps.iter().fold(0, |all, cap| all | self.model.bit(cap));
+                (bits(adds), bits(removes))
+            }
+            _ => (0, 0),
+        };
+        let Some(ente) = self.model.entes.get_mut(&id) else {
+            return;
+        };
+        if !ente.running || ente.incarnation != incarnation {
+            return;
+        }
+        match report {
+            Report::Exited(status) => {
+                ente.running = false;
+                ente.succeeded = false;
+                ente.last_exit = Some(status);
+            }
+            Report::Capabilities { .. } if ente.state != State::Stopping => {
+                let (adds, removes) = caps;
+                ente.hidden |= removes & (ente.provides | ente.extras);
+                ente.extras |= adds & !ente.provides;
+                ente.hidden &= !adds;
+            }
+            _ => {}
+        }
+    }
+
+    fn commanded(&mut self, id: Id, command: Command) {
+        if command == Command::Remove {
+            let mut tree = vec![id];
+            let mut next = 0;
+            while next < tree.len() {
+                tree.extend(self.model.children(tree[next]).map(|(id, _)| *id));
+                next += 1;
+            }
+            for id in tree {
+                let ente = self.model.entes.get_mut(&id).expect("in the tree");
+                (ente.removing, ente.wanted) = (true, false);
+            }
+            return;
+        }
+        let ente = self.model.entes.get_mut(&id).expect("accepted");
+        ente.wanted = matches!(command, Command::Start | Command::Restart);
+        let anew = matches!(ente.state, State::Declared | State::Done | State::Failed);
+        if command == Command::Restart || command == Command::Start && anew {
+            ente.delay = None;
+            self.crashes.remove(&id);
+        }
+    }
+
+    fn watch(&mut self, action: &Action) -> Check {
+        self.coverage.note(match action {
+            Action::StateChanged { from, to, .. } => format!("{from} -> {to}"),
+            Action::Stop { reason, .. } => match reason {
+                StopReason::Lost(hold) => format!("stop: lost {}", variant(hold)),
+                other => format!("stop: {}", variant(other)),
+            },
+            other => variant(other),
+        });
+        match action {
+            Action::StateChanged {
+                id,
+                incarnation,
+                from,
+                to,
+                cause,
+            } => self.changed(*id, *incarnation, *from, *to, cause),
+            Action::Start { id, incarnation } => {
+                let ente = self.model.entes.get_mut(id).expect("known");
+                let ok = !ente.running && ente.state == State::Starting && !ente.container;
+                ensure(
+                    ok && ente.incarnation == *incarnation,
+                    "one end per start",
+                    || format!("{} is started as {incarnation}", ente.card.label),
+                )?;
+                (ente.running, ente.told_to_stop, ente.killed) = (true, false, false);
+                Ok(())
+            }
+            Action::Stop {
+                id,
+                incarnation,
+                reason,
+            } => self.told(*id, *incarnation, reason),
+            Action::Kill { id, incarnation } => {
+                let ente = self.model.entes.get_mut(id).expect("known");
+                let ok = ente.running && !ente.killed && ente.incarnation == *incarnation;
+                ensure(ok && ente.state == State::Stopping, "states", || {
+                    format!("{} is killed in {}", ente.card.label, ente.state)
+                })?;
+                ente.killed = true;
+                Ok(())
+            }
+            Action::Provided { capability, by } => {
+                self.routed(*by, self.model.bit(capability), true)
+            }
+            Action::Withdrawn { capability, by } => {
+                self.routed(*by, self.model.bit(capability), false)
+            }
+            Action::DelegateEnded { id, .. } => {
+                let ente = &self.model.entes[id];
+                ensure(
+                    ente.card.supervision == Supervision::Delegate,
+                    "states",
+                    || format!("{} is no Delegate", ente.card.label),
+                )
+            }
+            Action::Removed { id } => self.removed(*id),
+            Action::SetTimer { .. } => Ok(()),
+            Action::ShutdownComplete { left } => self.completed(left),
+        }
+    }
+
+    fn changed(
+        &mut self,
+        id: Id,
+        incarnation: Incarnation,
+        from: State,
+        to: State,
+        cause: &Cause,
+    ) -> Check {
+        let (now, clock, down) = (self.now, self.clock, self.shutdown.is_some());
+        let ente = self.model.entes.get_mut(&id).expect("known");
+        let label = ente.card.label.clone();
+        let text = || format!("{label}: {from} -> {to} ({cause})");
+        ensure(ente.state == from, "states", || {
+            format!("{} in fact, {}", ente.state, text())
+        })?;
+        ensure(may_follow(from, to, ente.container), "states", text)?;
+        let begins = to == State::Starting && from != State::Ready;
+        if begins {
+            ensure(ente.wanted && !ente.removing && !down, "stays down", text)?;
+            // The first life of an id that was used before goes on counting somewhere.
+            let next = ente.incarnation == 0 || incarnation == ente.incarnation + 1;
+            ensure(
+                next && incarnation > 0 && !ente.running,
+                "one end per start",
+                text,
+            )?;
+            let waited = ente.not_before.take().is_none_or(|at| now >= at);
+            ensure(waited, "backoff", || format!("too early: {}", text()))?;
+            (ente.born, ente.started_at) = (clock, now);
+            (ente.incarnation, ente.told_to_stop, ente.killed) = (incarnation, false, false);
+        }
+        if to == State::Starting || to == State::Ready {
+            ensure(
+                ente.container || begins || ente.running,
+                "one end per start",
+                text,
+            )?;
+        }
+        if from.is_live() && !to.is_live() {
+            ensure(!ente.running, "one end per start", || {
+                format!("still runs: {}", text())
+            })?;
+            (ente.extras, ente.hidden) = (0, 0);
+        }
+        if ente.offering() {
+            ente.offer_ended = clock;
+        }
+        if to != State::Backoff && to != State::Waiting && !begins {
+            ente.not_before = None;
+        }
+        if matches!(cause, Cause::Command(_)) {
+            ente.not_before = None;
+        }
+        let success = ente
+            .last_exit
+            .as_ref()
+            .is_some_and(arje_supervisor::ExitStatus::success);
+        ente.succeeded = to == State::Done
+            && success
+            && (ente.card.supervision == Supervision::OneShot
+                || ente.card.readiness == Readiness::Exit);
+        ente.state = to;
+        match to {
+            State::Backoff => self.backs_off(id),
+            State::Failed => self.fails(id, cause),
+            State::Done => ensure(success, "states", text),
+            _ => Ok(()),
+        }
+    }
+
+    fn backs_off(&mut self, id: Id) -> Check {
+        let now = self.now;
+        let ente = self.model.entes.get_mut(&id).expect("known");
+        let Supervision::Restart { initial, max } = ente.card.supervision else {
+            return Err(Failure::new(
+                "backoff",
+                format!("{} is not restarted", ente.card.label),
+            ));
+        };
+        let delay = match ente.delay {
+            Some(delay) if now - ente.started_at < max => delay,
+            _ => initial,
+        };
+        ente.delay = Some((delay * 2).min(max));
+        ente.not_before = Some(now + delay);
+        let limit = ente.card.start_limit;
+        let started = ente.started_at;
+        // Intervals begin with their first start, so two of them may meet: together they hold at
+        // most 2 * burst - 2 crashes that do not end in Failed.
+        let most = 2 * limit.burst as usize - 2;
+        let crashes = self.crashes.entry(id).or_default();
+        crashes.push_back(started);
+        if crashes.len() > most {
+            let first = crashes.pop_front().expect("more than none");
+            ensure(started - first > limit.interval_ms, "start limit", || {
+                format!("{}: {} crashes since {first}", ente.card.label, most + 1)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn fails(&mut self, id: Id, cause: &Cause) -> Check {
+        let ente = &self.model.entes[&id];
+        let looped = match cause {
+            Cause::StartLimit { starts, .. } => *starts >= ente.card.start_limit.burst,
+            _ => false,
+        };
+        let once = !matches!(ente.card.supervision, Supervision::Restart { .. });
+        ensure(looped || once, "start limit", || {
+            format!("{}: {cause}", ente.card.label)
+        })
+    }
+
+    fn told(&mut self, id: Id, incarnation: Incarnation, reason: &StopReason) -> Check {
+        let ente = self.model.entes.get_mut(&id).expect("known");
+        let ok = ente.running && !ente.told_to_stop && ente.incarnation == incarnation;
+        ensure(ok && ente.state == State::Stopping, "states", || {
+            format!("{} is told to stop in {}", ente.card.label, ente.state)
+        })?;
+        ente.told_to_stop = true;
+        let label = ente.card.label.clone();
+        if let Some((other, _)) = self
+            .model
+            .children(id)
+            .find(|(_, child)| child.state.is_live())
+        {
+            let other = &self.model.entes[other].card.label;
+            return Err(Failure::new(
+                "order",
+                format!("{label} before its child {other}"),
+            ));
+        }
+        self.told_after_dependents(id, reason)
+    }
+
+    /// Whoever lived while this Ente (or a container that needs it to be ready) offered what it
+    /// requires, and cannot have it from anybody else, must have ended.
+    fn told_after_dependents(&self, id: Id, reason: &StopReason) -> Check {
+        let ente = &self.model.entes[&id];
+        let available = self.model.available();
+        let mut nodes = vec![ente];
+        let counted = ente.card.supervision != Supervision::Delegate;
+        let asked = matches!(reason, StopReason::Command(command) if *command != Command::Restart);
+        let mut next = ente.parent;
+        while let Some(parent) = next.and_then(|id| self.model.entes.get(&id)) {
+            if asked || !counted || !parent.container || parent.offering() {
+                break;
+            }
+            nodes.push(parent);
+            next = parent.parent;
+        }
+        for node in nodes {
+            let lost = self
+                .model
+                .served((node.provides | node.extras) & !node.hidden)
+                & !available;
+            let mut others = self.model.entes.iter().filter(|(other, _)| **other != id);
+            let left = others.find(|(_, other)| {
+                let bound = other.requires & lost != 0 && other.born < node.offer_ended;
+                let late = *reason == StopReason::Shutdown
+                    && other.after & self.model.served(node.provides) != 0;
+                other.state.is_live() && (bound || late)
+            });
+            if let Some((_, other)) = left {
+                let (this, other) = (&ente.card.label, &other.card.label);
+                return Err(Failure::new(
+                    "order",
+                    format!("{this} before its dependent {other}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn routed(&mut self, id: Id, cap: Caps, on: bool) -> Check {
+        let ente = self.model.entes.get_mut(&id).expect("known");
+        let news = (ente.routed & cap == 0) == on;
+        ensure(news, "routes", || {
+            format!("{}: the same twice", ente.card.label)
+        })?;
+        ente.routed ^= cap;
+        Ok(())
+    }
+
+    fn removed(&mut self, id: Id) -> Check {
+        let childless = self.model.children(id).next().is_none();
+        let ente = self.model.entes.remove(&id).expect("known");
+        self.crashes.remove(&id);
+        let still = ente.running || ente.state.is_live() || ente.routed != 0;
+        ensure(ente.removing && childless && !still, "states", || {
+            format!("{} is removed in {}", ente.card.label, ente.state)
+        })
+    }
+
+    fn completed(&mut self, left: &[Id]) -> Check {
+        let live = self
+            .model
+            .entes
+            .iter()
+            .filter(|(_, ente)| ente.state.is_live());
+        let live: Vec<Id> = live.map(|(id, _)| *id).collect();
+        let over = self.shutdown.is_some_and(|deadline| self.now >= deadline);
+        let ok = !self.complete && live == left && (left.is_empty() || over);
+        self.complete = true;
+        ensure(ok, "shutdown", || {
+            format!("complete with {left:?} left of {live:?}")
+        })
+    }
+
+    /// What must hold after every step.
+    fn check_all(&mut self, supervisor: &Supervisor, timer: Option<Millis>) -> Check {
+        let available = self.model.available();
+        let mut earliest: Option<Millis> = None;
+        let mut count = 0;
+        let mut holds = Vec::new();
+        for status in supervisor.statuses() {
+            count += 1;
+            let ente = &self.model.entes[&status.id];
+            let label = status.label;
+            let same = ente.state == status.state && ente.wanted == status.wanted;
+            ensure(same, "states", || {
+                format!("{label} is in fact {}", status.state)
+            })?;
+            ensure(
+                status.history.len() <= limits::MAX_HISTORY,
+                "bounded",
+                || label.into(),
+            )?;
+            if let Some(hold) = &status.held_by {
+                holds.push(format!("held by {}", variant(hold)));
+            }
+            if let Some(at) = status.next {
+                earliest = Some(earliest.map_or(at, |other| other.min(at)));
+                ensure(at.0 > self.now, "timer", || {
+                    format!("{label}: {at} is over")
+                })?;
+            }
+            self.check_one(status.id, available, status.held_by)?;
+            if ente.state == State::Backoff && self.shutdown.is_none() {
+                let ok = status.next.map(|at| at.0) == ente.not_before;
+                ensure(ok, "backoff", || format!("{label}: next {:?}", status.next))?;
+            }
+        }
+        for hold in holds {
+            self.coverage.note(hold);
+        }
+        let usage = supervisor.usage();
+        let live = self
+            .model
+            .entes
+            .values()
+            .filter(|ente| ente.state.is_live())
+            .count();
+        let sizes = usage.entes == count && usage.entes == self.model.entes.len();
+        let bounded = usage.timers <= usage.entes
+            && usage.capabilities <= crate::plan::CAPS
+            && usage.retired <= limits::MAX_RETIRED
+            && usage.live == live;
+        ensure(sizes && bounded, "bounded", || {
+            format!("{usage:?}, {live} live")
+        })?;
+        self.check_timer(earliest, timer)
+    }
+
+    fn check_timer(&self, earliest: Option<Millis>, timer: Option<Millis>) -> Check {
+        let ok = match self.shutdown {
+            None => earliest == timer,
+            Some(_) if self.complete => earliest == timer,
+            Some(deadline) => {
+                let most = earliest.map_or(deadline, |at| at.0.min(deadline));
+                timer.is_some_and(|at| at.0 <= most)
+            }
+        };
+        ensure(ok, "timer", || {
+            format!("set to {timer:?}, earliest {earliest:?}")
+        })?;
+        let late = self.shutdown.is_some_and(|deadline| self.now >= deadline) && !self.complete;
+        ensure(!late, "shutdown", || "not complete at its deadline".into())
+    }
+
+    fn check_one(&self, id: Id, available: Caps, held_by: Option<Hold>) -> Check {
+        let ente = &self.model.entes[&id];
+        let label = &ente.card.label;
+        let can_be = ente.met(available) && self.model.is_open(ente.parent);
+        match ente.state {
+            State::Starting | State::Ready => {
+                ensure(can_be, "needs", || format!("{label} is {}", ente.state))?;
+                ensure(
+                    !self.model.excluded(id) || self.only_draining(id),
+                    "exclusion",
+                    || format!("{label} lives"),
+                )?;
+            }
+            State::Waiting | State::Parked if self.shutdown.is_none() => {
+                let after = matches!(&held_by, Some(Hold::After(cap))
+                    if ente.after & self.model.bit(cap) != 0);
+                let held = !can_be || self.model.excluded(id) || after;
+                ensure(held, "prompt", || format!("{label} is {}", ente.state))?;
+                ensure(held_by.is_some(), "prompt", || {
+                    format!("{label}: held by nothing")
+                })?;
+            }
+            _ => {}
+        }
+        let expected = match ente.state {
+            State::Stopping if !ente.told_to_stop && !ente.killed => ente.routed,
+            _ => ente.offer(),
+        };
+        let within = (ente.provides | ente.extras) & !ente.hidden;
+        let ok = ente.routed == expected && ente.routed & !within == 0;
+        ensure(ok, "routes", || {
+            format!("{label}, {}: {:#b}", ente.state, ente.routed)
+        })?;
+        self.check_container(id)
+    }
+
+    /// Something excluded may have been added at run time by a live Ente; then one of both is on its
+    /// way down, and no longer Starting or Ready.
+    fn only_draining(&self, id: Id) -> bool {
+        let ente = &self.model.entes[&id];
+        let others = self.model.entes.iter().filter(|(other, _)| **other != id);
+        let mut clash = ente.conflicts & self.model.served(self.model.host) != 0;
+        for (_, other) in others.filter(|(_, other)| other.state.is_live() || other.offering()) {
+            let mine = ente.conflicts & self.model.served(other.provides) != 0;
+            let theirs = other.conflicts & self.model.served(ente.provides) != 0;
+            let added = ente.conflicts & self.model.served(other.offer()) != 0;
+            clash |= (mine && (other.state.is_live() || added)) || theirs && other.state.is_live();
+            clash |= added;
+        }
+        !clash
+    }
+
+    fn check_container(&self, id: Id) -> Check {
+        let ente = &self.model.entes[&id];
+        if !ente.container || !matches!(ente.state, State::Starting | State::Ready) {
+            return Ok(());
+        }
+        let mut children = self.model.children(id);
+        let missing = children.find(|(child, _)| self.model.missing(**child));
+        let ok = missing.is_some() == (ente.state == State::Starting);
+        ensure(ok, "containers", || {
+            let missing = missing.map(|(_, child)| &child.card.label);
+            format!(
+                "{} is {}, missing: {missing:?}",
+                ente.card.label, ente.state
+            )
+        })
+    }
+
+    /// What must hold when nothing disturbs any more and nothing is left to do.
+    pub fn settled(&self, supervisor: &Supervisor) -> Check {
+        if self.shutdown.is_some() {
+            let ok = self.complete && supervisor.usage().live == 0;
+            return ensure(ok, "shutdown", || "something still lives".into());
+        }
+        for status in supervisor.statuses() {
+            let ente = &self.model.entes[&status.id];
+            let ok = match status.state {
+                State::Stopping | State::Backoff => false,
+                // `check_container` says whether a container is rightly not ready.
+                State::Starting => ente.container,
+                // Whoever is still `After` somebody waits for nothing that is on its way.
+                State::Waiting | State::Parked => !matches!(status.held_by, Some(Hold::After(_))),
+                State::Declared => !ente.wanted,
+                State::Ready | State::Done | State::Failed => true,
+            };
+            let hold = &status.held_by;
+            ensure(ok, "settles", || {
+                format!("{} is {}: {hold:?}", status.label, status.state)
+            })?;
+        }
+        Ok(())
+    }
+}
