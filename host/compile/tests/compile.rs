@@ -38,7 +38,7 @@ fn compile(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
 
 fn load(artifact: &[u8]) -> Component {
     // SAFETY: the bytes come from the compiler under test, a moment ago.
-    unsafe { Component::deserialize(&*HOST, artifact) }.unwrap()
+    unsafe { Component::deserialize(&HOST, artifact) }.unwrap()
 }
 
 /// Calls an export without parameters.

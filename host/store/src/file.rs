@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use crate::error::StoreError;
@@ -34,7 +35,7 @@ pub(crate) fn open(path: &Path) -> Result<Option<File>, StoreError> {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         // What O_NOFOLLOW makes of a symbolic link.
-        Err(error) if error.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32) => {
+        Err(error) if error.raw_os_error() == Some(Errno::ELOOP as i32) => {
             return Err(StoreError::NotAFile {
                 path: path.to_owned(),
             });

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -107,15 +108,20 @@ fn sealed(contents: &[u8]) -> io::Result<File> {
 /// Waits for the child's end, and kills it at the deadline.
 fn wait(child: &mut Child, deadline: Duration) -> Result<Ended, CompileError> {
     let end = Instant::now() + deadline;
-    let ended = wait_until(child, end).map_err(transfer("waiting for the compiler"));
-    match ended {
-        Ok(Some(ended)) => Ok(ended),
-        Ok(None) | Err(_) => {
-            let _ = child.kill();
-            let _ = child.wait();
-            Err(ended.err().unwrap_or(CompileError::Deadline(deadline)))
-        }
+    let ended = wait_until(child, end);
+    if let Ok(Some(ended)) = ended {
+        return Ok(ended);
     }
+    let lost = matches!(&ended, Err(error) if error.raw_os_error() == Some(Errno::ECHILD as i32));
+    // When somebody else has collected the child, its number may belong to another process by now.
+    if !lost {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    Err(match ended {
+        Err(error) => transfer("waiting for the compiler")(error),
+        Ok(_) => CompileError::Deadline(deadline),
+    })
 }
 
 /// A child has its standard error open as long as it lives, so most of the waiting is for the end
@@ -171,7 +177,7 @@ fn readable(pipe: &ChildStderr, left: Duration) -> io::Result<bool> {
         PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
     match poll(&mut watched, timeout) {
         Ok(count) => Ok(count > 0),
-        Err(nix::errno::Errno::EINTR) => Ok(false),
+        Err(Errno::EINTR) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
