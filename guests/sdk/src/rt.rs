@@ -43,5 +43,9 @@ pub fn log_panic(panic: &core::panic::PanicInfo<'_>) {
             (String::from("line"), at.line().to_string()),
         ]
     });
-    crate::log(Level::Error, message, fields.as_ref().map_or(&[], |f| f.as_slice()));
+    crate::log(
+        Level::Error,
+        message,
+        fields.as_ref().map_or(&[], |f| f.as_slice()),
+    );
 }

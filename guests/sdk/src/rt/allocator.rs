@@ -33,7 +33,10 @@ unsafe impl Sync for Allocator {}
 impl Allocator {
     /// An allocator that has no memory yet.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "used in a static, where Default is not const")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "used in a static, where Default is not const"
+    )]
     pub const fn new() -> Self {
         Self(UnsafeCell::new(State {
             free: [ptr::null_mut(); CLASSES],
@@ -156,7 +159,11 @@ pub unsafe fn cabi_realloc(old: *mut u8, old_size: usize, align: usize, size: us
         if old_size == 0 {
             alloc::alloc::alloc(Layout::from_size_align_unchecked(size, align))
         } else {
-            alloc::alloc::realloc(old, Layout::from_size_align_unchecked(old_size, align), size)
+            alloc::alloc::realloc(
+                old,
+                Layout::from_size_align_unchecked(old_size, align),
+                size,
+            )
         }
     };
     if block.is_null() {

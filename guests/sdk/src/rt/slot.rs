@@ -18,7 +18,10 @@ unsafe impl<T> Sync for Slot<T> {}
 impl<T: Service> Slot<T> {
     /// An empty slot.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "used in a static, where Default is not const")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "used in a static, where Default is not const"
+    )]
     pub const fn new() -> Self {
         Self(Cell::new(None))
     }
