@@ -85,8 +85,8 @@ fn memory(config: &mut Config) {
 /// What an artifact and a trap say about the source.
 ///
 /// Function names stay (an operator reads `hello.wasm!main` in the log), and cost only at a trap.
-/// The map from native code to Wasm offsets does not: it helps only with a debugger at hand, and
-/// is a good part of the artifact. Nothing is read from the environment, which wasmtime would do
+/// The map from native code to Wasm offsets does not stay: it helps only with a debugger at hand,
+/// and is a tenth of the artifact. Nothing is read from the environment, which wasmtime would do
 /// for `WASMTIME_BACKTRACE_DETAILS`.
 fn diagnostics(config: &mut Config) {
     config

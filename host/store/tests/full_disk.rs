@@ -34,12 +34,17 @@ fn main() -> ExitCode {
 
 /// Mounts the small file system over the folder, for this process only.
 fn small_disk(folder: &Path) {
-    let root = nix::unistd::geteuid().is_root();
-    let mut flags = CloneFlags::CLONE_NEWNS;
-    if !root {
-        flags |= CloneFlags::CLONE_NEWUSER;
+    let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    if user.is_root() {
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    } else {
+        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUSER)
+            .expect("without root, this test needs user namespaces");
+        // user_namespaces(7): a file's owner must have a number inside, too.
+        fs::write("/proc/self/setgroups", "deny").unwrap();
+        fs::write("/proc/self/uid_map", format!("0 {user} 1")).unwrap();
+        fs::write("/proc/self/gid_map", format!("0 {group} 1")).unwrap();
     }
-    unshare(flags).expect("a mount namespace; without root this needs user namespaces");
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
     mount(

@@ -187,5 +187,5 @@ fn message(said: &[u8]) -> String {
     let text = String::from_utf8_lossy(said);
     let text = text.trim();
     let text = text.strip_prefix("ente-compile: ").unwrap_or(text);
-    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
