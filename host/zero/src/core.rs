@@ -10,7 +10,7 @@ use arje_supervisor::{
     Action, Cause, Event, EventKind, Millis, Refusal, State, Supervisor,
 };
 use nix::sys::signal::Signal;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,8 @@ pub struct Core {
     leaving: Option<Outcome>,
     all_ready: bool,
     finished: bool,
+    /// Entes of the seed that have not come up for the first time yet.
+    coming_up: BTreeSet<Id>,
 }
 
 impl Core {
@@ -82,6 +84,7 @@ impl Core {
             leaving: None,
             all_ready: false,
             finished: false,
+            coming_up: BTreeSet::new(),
         }
     }
 
@@ -91,6 +94,11 @@ impl Core {
     ///
     /// The supervisor refuses the tree, for example because of a cycle.
     pub fn adopt(&mut self, seed: Card) -> Result<(), Refusal> {
+        self.coming_up = seed
+            .walk()
+            .filter(|visit| visit.card.payload != Payload::Virtual)
+            .map(|visit| visit.card.id)
+            .collect();
         self.step(EventKind::Adopt {
             parent: None,
             cards: vec![seed],
@@ -253,7 +261,12 @@ impl Core {
                 to,
                 cause,
                 ..
-            } => self.state_changed(id, from, to, &cause),
+            } => {
+                self.state_changed(id, from, to, &cause);
+                if matches!(to, State::Ready | State::Done | State::Failed) {
+                    self.came_up(id);
+                }
+            }
             Action::SetTimer { at } => self.deadline = at,
             Action::ShutdownComplete { left } => {
                 for id in left {
@@ -283,6 +296,19 @@ impl Core {
             _ => {}
         }
         tracing::debug!("{label}: {from} -> {to}: {cause}");
+    }
+
+    /// Says once when the last Ente of the seed has come up, or will not; also to the kernel's
+    /// log, whose time stamps tell how long that took since the kernel started `/init`.
+    fn came_up(&mut self, id: Id) {
+        if !self.coming_up.remove(&id) || !self.coming_up.is_empty() {
+            return;
+        }
+        let text = format!("the seed is up, {} ms after its start", self.now().0);
+        if self.mode == Mode::Machine {
+            let _ = std::fs::write("/dev/kmsg", format!("<6>ente-zero: {text}\n"));
+        }
+        self.console.line(text);
     }
 
     fn leave(&mut self, outcome: Outcome) {
