@@ -1,2 +1,50 @@
-//! In the making.
-fn main() {}
+//! `ente`: the command line of arje. One file for each verb, in `verb/`; `docs/cli.md` describes them.
+
+mod verb;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+use verb::{Failure, Outcome, Verb};
+
+/// Pins, verifies and writes Cards.
+#[derive(Parser)]
+#[command(
+    name = "ente",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit status: 0 as asked; 1 findings, or refused; 2 wrong usage, or a file that cannot be read or written."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Something was found, or refused.
+const FOUND: u8 = 1;
+/// The arguments are wrong, or a file cannot be read or written.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    match Arguments::parse().verb.run(&mut io::stdout().lock()) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => FOUND.into(),
+        Err(Failure::Refused(why)) => {
+            eprintln!("error: {why}");
+            FOUND.into()
+        }
+        Err(Failure::Unusable(why)) => {
+            eprintln!("error: {why}");
+            UNUSABLE.into()
+        }
+        // Whoever closed the pipe has read enough.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(Failure::Output(error)) => {
+            eprintln!("error: standard output: {error}");
+            UNUSABLE.into()
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What the verbs of `ente` are made of: reading components, checking Cards against them, writing files.
+//!
+//! The words (arguments, what is printed, exit codes) are the program's, in `src/verb/`, one file for
+//! each verb. The rules of a Card are `arje-card`'s, resolving names to pins is `initrd-builder`'s, and
+//! the store is `arje-store`'s; nothing here runs a component or needs a running system.
+
+pub mod component;
+pub mod draft;
+pub mod entry;
+pub mod file;
+pub mod modules;
+pub mod nearest;
+pub mod verify;

@@ -1,0 +1,244 @@
+//! [`Modules`]: the components that Cards are checked against, from folders of `NAME.wasm` and from a
+//! store. Each is read and looked into once, however many Cards pin it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use arje_card::Pin;
+use arje_store::{Store, StoreError};
+use initrd_builder::Error;
+use initrd_builder::pins::Components;
+
+use crate::component::{Component, NotAComponent};
+use crate::nearest::nearest;
+
+/// Components by name and by hash.
+#[derive(Debug, Default)]
+pub struct Modules {
+    components: Components,
+    names: Vec<String>,
+    folders: Vec<PathBuf>,
+    store: Option<Store>,
+    looked_into: BTreeMap<Pin, Result<Rc<Component>, ModuleProblem>>,
+}
+
+/// Why a folder of components or a store cannot be used.
+#[derive(Debug)]
+pub enum ModulesError {
+    /// A folder, or a file in it.
+    Folder(Error),
+    /// A store.
+    Store(StoreError),
+}
+
+impl fmt::Display for ModulesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ModulesError {}
+
+/// Why a Card has no component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModuleProblem {
+    /// The component of the name that the Card gives is another one.
+    Differs {
+        /// The name.
+        name: String,
+        /// What the Card pins.
+        pinned: Pin,
+        /// The hash of the file.
+        at_hand: Pin,
+    },
+    /// Nothing with this hash was found.
+    Missing {
+        /// What the Card pins.
+        pinned: Pin,
+        /// The name that the Card gives.
+        name: Option<String>,
+        /// The known name it may be meant for, when it is unknown.
+        nearest: Option<String>,
+        /// Where it was looked for.
+        places: Vec<PathBuf>,
+    },
+    /// The store refuses it, with its reason.
+    Store(String),
+    /// The file has the hash, but is no component.
+    NotAComponent {
+        /// What the Card pins.
+        pinned: Pin,
+        /// What it is.
+        why: NotAComponent,
+    },
+}
+
+impl fmt::Display for ModuleProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Differs {
+                name,
+                pinned,
+                at_hand,
+            } => write!(
+                f,
+                "found the pin {pinned}; expected {at_hand}, the sha256 of {name}.wasm; write it with \
+                 `ente pin`"
+            ),
+            Self::Missing {
+                pinned,
+                name,
+                nearest,
+                places,
+            } => {
+                write!(f, "found no module {pinned}")?;
+                if let Some(name) = name {
+                    write!(f, " and no {name}.wasm")?;
+                }
+                let places: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
+                write!(f, " in {}", places.join(", "))?;
+                match nearest {
+                    Some(name) => write!(f, "; did you mean {name:?}?"),
+                    None => f.write_str("; build it, or pin the one at hand with `ente pin`"),
+                }
+            }
+            Self::Store(why) => f.write_str(why),
+            Self::NotAComponent { pinned, why } => write!(f, "module {pinned}: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for ModuleProblem {}
+
+impl Modules {
+    /// Reads the folders (earlier ones win where a name is in several) and opens the store.
+    ///
+    /// # Errors
+    /// [`ModulesError`].
+    pub fn open(folders: &[PathBuf], store: Option<&Path>) -> Result<Self, ModulesError> {
+        let mut modules = Self {
+            folders: folders.to_vec(),
+            ..Self::default()
+        };
+        for folder in folders {
+            modules
+                .components
+                .add_folder(folder)
+                .map_err(ModulesError::Folder)?;
+            let names = names(folder).map_err(|source| {
+                ModulesError::Folder(Error::Io {
+                    action: "list",
+                    path: folder.clone(),
+                    source,
+                })
+            })?;
+            modules.names.extend(names);
+        }
+        if let Some(root) = store {
+            modules.store = Some(Store::open(root).map_err(ModulesError::Store)?);
+        }
+        Ok(modules)
+    }
+
+    /// The components of the folders.
+    #[must_use]
+    pub fn components(&self) -> &Components {
+        &self.components
+    }
+
+    /// The known name nearest to an unknown one.
+    #[must_use]
+    pub fn nearest(&self, unknown: &str) -> Option<&str> {
+        nearest(unknown, self.names.iter().map(String::as_str))
+    }
+
+    /// How many different modules Cards asked for so far.
+    #[must_use]
+    pub fn asked_for(&self) -> usize {
+        self.looked_into.len()
+    }
+
+    /// The component with this pin, which the Card may also name.
+    ///
+    /// # Errors
+    /// [`ModuleProblem`].
+    pub fn component(
+        &mut self,
+        pinned: Pin,
+        name: Option<&str>,
+    ) -> Result<Rc<Component>, ModuleProblem> {
+        if let Some(name) = name
+            && let Some(at_hand) = self.components.pin(name)
+            && at_hand != pinned
+        {
+            return Err(ModuleProblem::Differs {
+                name: name.to_owned(),
+                pinned,
+                at_hand,
+            });
+        }
+        if let Some(known) = self.looked_into.get(&pinned) {
+            return known.clone();
+        }
+        let component = self.look_into(pinned, name);
+        self.looked_into.insert(pinned, component.clone());
+        component
+    }
+
+    fn look_into(&self, pinned: Pin, name: Option<&str>) -> Result<Rc<Component>, ModuleProblem> {
+        let stored = self.from_store(pinned)?;
+        let wasm = self
+            .components
+            .wasm(pinned)
+            .or(stored.as_deref())
+            .ok_or_else(|| self.missing(pinned, name))?;
+        Component::read(wasm)
+            .map(Rc::new)
+            .map_err(|why| ModuleProblem::NotAComponent { pinned, why })
+    }
+
+    /// A module that the store has but refuses is a problem even where a folder has a sound one.
+    fn from_store(&self, pinned: Pin) -> Result<Option<Vec<u8>>, ModuleProblem> {
+        let Some(store) = &self.store else {
+            return Ok(None);
+        };
+        match store.get_module((*pinned.as_bytes()).into()) {
+            Ok(wasm) => Ok(Some(wasm)),
+            Err(StoreError::NoModule { .. }) => Ok(None),
+            Err(error) => Err(ModuleProblem::Store(error.to_string())),
+        }
+    }
+
+    fn missing(&self, pinned: Pin, name: Option<&str>) -> ModuleProblem {
+        let unknown = name.filter(|name| self.components.pin(name).is_none());
+        let store = self.store.iter().map(|store| store.root().to_owned());
+        ModuleProblem::Missing {
+            pinned,
+            name: unknown.map(str::to_owned),
+            nearest: unknown
+                .and_then(|name| self.nearest(name))
+                .map(str::to_owned),
+            places: self.folders.iter().cloned().chain(store).collect(),
+        }
+    }
+}
+
+/// Names of the components in a folder, as [`Components::add_folder`] understands them, sorted.
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_stem().and_then(|name| name.to_str());
+        if let (Some(name), Some("wasm")) = (name, path.extension().and_then(|e| e.to_str())) {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,221 @@
+//! [`verify`]: everything that can be said about a Card file without running it.
+
+use std::fmt;
+
+use arje_card::grants::{self, Surplus};
+use arje_card::{Card, Document, LoadError, Payload, Violation, Visit, Warning, WasmPayload};
+use initrd_builder::pins::{self, Components, MODULE_KEY, PinProblem};
+
+use crate::component::Component;
+use crate::entry::{self, MissingEntry};
+use crate::modules::{ModuleProblem, Modules};
+use crate::nearest::nearest;
+use std::path::Path;
+
+/// Keys beyond the schema that parts of arje understand: the module that a pin is written from (see
+/// [`pins`]), and the console of a native Card (`docs/native.md`).
+pub const EXTENSION_KEYS: [&str; 2] = [MODULE_KEY, "console"];
+
+/// Something wrong with a Card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// A rule of the Card is broken.
+    Rule(Violation),
+    /// More rules are broken than are listed.
+    More(usize),
+    /// The `module` key cannot be used.
+    Name(PinProblem),
+    /// The pinned module is not there, or is not what it should be.
+    Module(Place, ModuleProblem),
+    /// The component imports what the Card does not grant; in the words of the host.
+    Import(Place, Surplus),
+    /// The component does not export what the host is to drive.
+    Entry(Place, MissingEntry),
+    /// `liveness_ms` is set, but there is no health to ask for.
+    Health(Place, u64),
+}
+
+/// Where in a file, and of which Card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// A JSON path.
+    pub path: String,
+    /// The Card's label.
+    pub label: String,
+}
+
+impl Problem {
+    /// Where, as a JSON path, where there is one place.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Rule(violation) => Some(&violation.path),
+            Self::More(_) | Self::Name(_) => None,
+            Self::Module(place, _)
+            | Self::Import(place, _)
+            | Self::Entry(place, _)
+            | Self::Health(place, _) => Some(&place.path),
+        }
+    }
+
+    /// The label of the Card it is about.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        match self {
+            Self::Rule(violation) => violation.label.as_deref(),
+            Self::More(_) => None,
+            Self::Name(
+                PinProblem::NotAString { label, .. }
+                | PinProblem::NotWasm { label }
+                | PinProblem::Unknown { label, .. },
+            ) => Some(label),
+            Self::Module(place, _)
+            | Self::Import(place, _)
+            | Self::Entry(place, _)
+            | Self::Health(place, _) => Some(&place.label),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(violation) => violation.fmt(f),
+            Self::More(count) => write!(f, "and {count} more violations, not listed"),
+            Self::Name(problem) => problem.fmt(f),
+            Self::Module(place, problem) => write!(f, "{place}: {problem}"),
+            // It names the Card itself.
+            Self::Import(place, surplus) => write!(f, "{}: {surplus}", place.path),
+            Self::Entry(place, missing) => write!(f, "{place}: {missing}"),
+            Self::Health(place, liveness) => write!(
+                f,
+                "{place}: liveness_ms is {liveness}, but the component does not export \
+                 arje:ente/health@1.x; export it or remove liveness_ms"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (Card {:?})", self.path, self.label)
+    }
+}
+
+/// What was found in one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Cards in it, as far as it could be read.
+    pub cards: usize,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+    /// What is odd: unknown keys.
+    pub warnings: Vec<Warning>,
+}
+
+/// Checks a Card file by the rules, and its Wasm Cards against their modules where some are given.
+///
+/// # Errors
+/// [`LoadError::Io`] only: whatever can be read is judged.
+pub fn verify(file: &Path, modules: Option<&mut Modules>) -> Result<Findings, LoadError> {
+    let mut findings = Findings::default();
+    let document = match Document::load(file) {
+        Ok(document) => document,
+        Err(LoadError::Invalid { report, .. }) => {
+            let rules = report.violations().iter().cloned().map(Problem::Rule);
+            findings.problems.extend(rules);
+            if report.omitted() > 0 {
+                findings.problems.push(Problem::More(report.omitted()));
+            }
+            // With the right shape there is still more to say.
+            match Document::load_unchecked(file) {
+                Ok(document) => document,
+                Err(_) => return Ok(findings),
+            }
+        }
+        Err(error) => return Err(error),
+    };
+    judge(&document, modules, &mut findings);
+    Ok(findings)
+}
+
+fn judge(document: &Document, mut modules: Option<&mut Modules>, findings: &mut Findings) {
+    findings.warnings = warnings(document);
+    findings.problems.extend(unusable_names(&document.card));
+    for Visit { mut path, card, .. } in document.card.walk() {
+        findings.cards += 1;
+        if document.wrapped {
+            path = path.replacen('$', "$.seed", 1);
+        }
+        if let (Payload::Wasm(wasm), Some(modules)) = (&card.payload, modules.as_deref_mut()) {
+            judge_wasm(&path, card, wasm, modules, &mut findings.problems);
+        }
+    }
+}
+
+fn judge_wasm(
+    path: &str,
+    card: &Card,
+    wasm: &WasmPayload,
+    modules: &mut Modules,
+    problems: &mut Vec<Problem>,
+) {
+    if wasm.module_sha256.is_zero() {
+        return; // a broken rule already
+    }
+    let place = |key: &str| Place {
+        path: format!("{path}{key}"),
+        label: card.label.clone(),
+    };
+    let name = card
+        .extensions
+        .get(MODULE_KEY)
+        .and_then(|name| name.as_str());
+    match modules.component(wasm.module_sha256, name) {
+        Ok(component) => judge_component(card, wasm, &component, &place, problems),
+        Err(problem) => {
+            let place = place(".payload.Wasm.module_sha256");
+            problems.push(Problem::Module(place, problem));
+        }
+    }
+}
+
+fn judge_component(
+    card: &Card,
+    wasm: &WasmPayload,
+    component: &Component,
+    place: &impl Fn(&str) -> Place,
+    problems: &mut Vec<Problem>,
+) {
+    if let Err(missing) = entry::check(component, &wasm.entry) {
+        problems.push(Problem::Entry(place(".payload.Wasm.entry"), missing));
+    }
+    if let Some(liveness) = card.liveness_ms
+        && !entry::has_health(component)
+    {
+        problems.push(Problem::Health(place(".liveness_ms"), liveness));
+    }
+    let imports = component.imports.iter().map(String::as_str);
+    if let Err(surplus) = grants::audit(card, imports) {
+        let refused = |surplus| Problem::Import(place(".payload.Wasm"), surplus);
+        problems.extend(surplus.into_iter().map(refused));
+    }
+}
+
+/// `module` keys that name no component whatever is at hand.
+fn unusable_names(card: &Card) -> Vec<Problem> {
+    let resolution = pins::resolve(&mut card.clone(), &Components::default());
+    let unusable = |problem: &PinProblem| !matches!(problem, PinProblem::Unknown { .. });
+    let problems = resolution.problems.into_iter();
+    problems.filter(unusable).map(Problem::Name).collect()
+}
+
+/// Unknown keys, without those that other parts of arje understand.
+fn warnings(document: &Document) -> Vec<Warning> {
+    let mut warnings = document.warnings();
+    warnings.retain(|warning| !EXTENSION_KEYS.contains(&warning.key.as_str()));
+    for warning in warnings.iter_mut().filter(|w| w.nearest.is_none()) {
+        warning.nearest = nearest(&warning.key, EXTENSION_KEYS);
+    }
+    warnings
+}
