@@ -8,5 +8,7 @@ fn main() -> io::Result<()> {
     if names.is_empty() {
         return writeln!(out, "hello, world");
     }
-    names.iter().try_for_each(|name| writeln!(out, "hello, {name}"))
+    names
+        .iter()
+        .try_for_each(|name| writeln!(out, "hello, {name}"))
 }

@@ -14,5 +14,6 @@ pub fn monotonic() -> Duration {
 #[must_use]
 pub fn wall() -> Duration {
     let now = host::wall();
-    Duration::new(now.seconds, now.nanoseconds)
+    // Not `Duration::new`, which may panic; the host keeps the nanoseconds below a second.
+    Duration::from_secs(now.seconds).saturating_add(Duration::from_nanos(now.nanoseconds.into()))
 }

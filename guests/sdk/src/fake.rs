@@ -1,6 +1,6 @@
 //! A host for native tests: every thread has its own, so tests run side by side.
 //!
-//! ```
+//! ```no_run
 //! # use arje_sdk::{CardInfo, Service, StopReason, Timers, timer, info, fake::Host};
 //! # use core::time::Duration;
 //! struct Beat(u32);

@@ -1,6 +1,6 @@
 //! The guest kit: what a component is written with that arje's host runs as a service.
 //!
-//! ```
+//! ```no_run
 //! use arje_sdk::{CardInfo, Service, info, service};
 //!
 //! struct Hello;

@@ -18,8 +18,8 @@ use crate::Level;
 use core::fmt::Arguments;
 
 /// Logs a message whose text may need formatting. A literal does not, and then the formatting
-/// machinery (several kB) stays out of the component.
-#[inline]
+/// machinery (several kB) stays out of the component; therefore it must be inlined.
+#[inline(always)]
 pub fn log(level: Level, message: Arguments<'_>, fields: &[(String, String)]) {
     match message.as_str() {
         Some(literal) => crate::log(level, literal, fields),

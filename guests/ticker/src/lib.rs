@@ -11,6 +11,8 @@ use core::time::Duration;
 
 /// From one tick to the next.
 pub const PERIOD: Duration = Duration::from_secs(5);
+/// Without a tick for so long, something is wrong.
+const ILL_AFTER: Duration = Duration::from_secs(3 * PERIOD.as_secs());
 /// The one timer's token.
 const TICK: u64 = 0;
 
@@ -56,7 +58,7 @@ impl Timers for Ticker {
 impl Health for Ticker {
     /// Ill when two ticks in a row are missing.
     fn health(&mut self) -> Result<(), String> {
-        if clock::monotonic() - self.last > PERIOD * 3 {
+        if clock::monotonic().saturating_sub(self.last) > ILL_AFTER {
             return Err(String::from("two ticks are missing"));
         }
         Ok(())

@@ -12,7 +12,10 @@ struct Web;
 
 impl wasip2::exports::http::incoming_handler::Guest for Web {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
-        let answer = answer(&request.method(), &request.path_with_query().unwrap_or_default());
+        let answer = answer(
+            &request.method(),
+            &request.path_with_query().unwrap_or_default(),
+        );
         let headers = Fields::new();
         // The only way this fails is a name or value the host forbids; the answer then goes
         // without.

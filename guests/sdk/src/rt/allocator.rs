@@ -4,10 +4,12 @@
 //! allocations of that class; a smaller allocation may split it; blocks are never merged. So an
 //! allocation wastes at most half, and a service with a steady pattern of allocations reaches a
 //! steady size. What asks for much memory in changing sizes should use `std`.
+//!
+//! Memory that cannot be had ends the component with a log line and a trap, `try_reserve` included.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 /// Smallest block, bytes: room for the link of a free list, and the alignment of any scalar.
 const SMALLEST: usize = 16;
@@ -53,23 +55,21 @@ fn class(layout: &Layout) -> usize {
 }
 
 impl State {
-    /// A block of 2^class bytes; null when the memory cannot grow.
-    fn take(&mut self, class: usize) -> *mut u8 {
-        if class >= CLASSES {
-            return ptr::null_mut();
-        }
-        let Some(from) = (class..CLASSES).find(|&c| !self.free[c].is_null()) else {
+    /// A block of 2^class bytes.
+    fn take(&mut self, class: usize) -> NonNull<u8> {
+        let Some(from) = (class..CLASSES).find(|&c| !self.first(c).is_null()) else {
             return self.carve(1 << class);
         };
-        let block = self.free[from];
+        let Some(block) = NonNull::new(*self.first(from)) else {
+            out_of_memory();
+        };
         // SAFETY: a block on a free list begins with the link written by `put`, and nobody else
         // has it.
-        self.free[from] = unsafe { block.cast::<*mut u8>().read() };
+        *self.first(from) = unsafe { block.cast::<*mut u8>().read() };
         for half in (class..from).rev() {
-            // SAFETY: the block has 2^(half+1) bytes; its upper half starts inside it.
-            let upper = unsafe { block.add(1 << half) };
-            // SAFETY: the upper half is ours, and large enough for a link (class >= 4).
-            unsafe { self.put(upper, half) };
+            // SAFETY: the block has 2^(half+1) bytes; its upper half starts inside it, is ours,
+            // and is large enough for a link (half >= 4).
+            unsafe { self.put(block.add(1 << half).as_ptr(), half) };
         }
         block
     }
@@ -79,13 +79,22 @@ impl State {
     /// # Safety
     /// The block must have 2^class bytes that nobody uses.
     unsafe fn put(&mut self, block: *mut u8, class: usize) {
+        let next = *self.first(class);
         // SAFETY: by the caller; a block is at least SMALLEST bytes and aligned to 16.
-        unsafe { block.cast::<*mut u8>().write(self.free[class]) };
-        self.free[class] = block;
+        unsafe { block.cast::<*mut u8>().write(next) };
+        *self.first(class) = block;
+    }
+
+    /// The list of a class. There is none for what can never fit.
+    fn first(&mut self, class: usize) -> &mut *mut u8 {
+        match self.free.get_mut(class) {
+            Some(first) => first,
+            None => out_of_memory(),
+        }
     }
 
     /// Fresh memory, aligned to its size (at most to a page); what alignment skips is lost.
-    fn carve(&mut self, size: usize) -> *mut u8 {
+    fn carve(&mut self, size: usize) -> NonNull<u8> {
         if self.end == 0 {
             unsafe extern "C" {
                 /// Set by the linker: its address is where the heap may begin.
@@ -95,30 +104,41 @@ impl State {
             self.end = core::arch::wasm32::memory_size(0) * PAGE;
         }
         let align = size.min(PAGE);
-        let Some(start) = self.fresh.checked_next_multiple_of(align) else {
-            return ptr::null_mut();
-        };
+        // Sizes are at most 2^31 and `fresh` is inside the memory, so only the end can overflow.
+        let start = (self.fresh + align - 1) & !(align - 1);
         let Some(end) = start.checked_add(size) else {
-            return ptr::null_mut();
+            out_of_memory();
         };
         if end > self.end {
             let pages = (end - self.end).div_ceil(PAGE);
             if core::arch::wasm32::memory_grow(0, pages) == usize::MAX {
-                return ptr::null_mut();
+                out_of_memory();
             }
             self.end += pages * PAGE;
         }
         self.fresh = end;
-        start as *mut u8
+        match NonNull::new(start as *mut u8) {
+            Some(block) => block,
+            None => out_of_memory(),
+        }
     }
+}
+
+/// Says so, and traps: there is no caller who could do better.
+#[cold]
+#[inline(never)]
+fn out_of_memory() -> ! {
+    crate::log(crate::Level::Error, "out of memory", &[]);
+    core::arch::wasm32::unreachable()
 }
 
 // SAFETY: blocks are disjoint, as large as their class, and aligned to the smaller of their size
 // and a page (a component asks for no larger alignment: the canonical ABI stops at 8).
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: one thread, and `take` calls nothing that allocates.
-        unsafe { &mut *self.0.get() }.take(class(&layout))
+        // SAFETY: one thread, and `take` calls nothing that allocates (lowering a log line
+        // without fields does not).
+        unsafe { &mut *self.0.get() }.take(class(&layout)).as_ptr()
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -134,18 +154,15 @@ unsafe impl GlobalAlloc for Allocator {
         }
         // SAFETY: `wanted` is valid and not empty, as the trait demands of `new_size`.
         let moved = unsafe { self.alloc(wanted) };
-        if !moved.is_null() {
-            // SAFETY: both blocks hold the smaller of the two sizes, and are disjoint.
-            unsafe { ptr::copy_nonoverlapping(block, moved, layout.size().min(new_size)) };
-            // SAFETY: the block is the caller's to give back.
-            unsafe { self.dealloc(block, layout) };
-        }
+        // SAFETY: both blocks hold the smaller of the two sizes, and are disjoint.
+        unsafe { ptr::copy_nonoverlapping(block, moved, layout.size().min(new_size)) };
+        // SAFETY: the block is the caller's to give back.
+        unsafe { self.dealloc(block, layout) };
         moved
     }
 }
 
-/// The canonical ABI's `realloc`, with which the host makes room for what it passes in. Traps when
-/// there is no memory, since the ABI has no other answer.
+/// The canonical ABI's `realloc`, with which the host makes room for what it passes in.
 ///
 /// # Safety
 /// As the component model's canonical ABI says: `old` is null or came from here with `old_size`
@@ -155,7 +172,7 @@ pub unsafe fn cabi_realloc(old: *mut u8, old_size: usize, align: usize, size: us
         return align as *mut u8;
     }
     // SAFETY: the ABI passes powers of two, and sizes below 2^31.
-    let block = unsafe {
+    unsafe {
         if old_size == 0 {
             alloc::alloc::alloc(Layout::from_size_align_unchecked(size, align))
         } else {
@@ -165,9 +182,5 @@ pub unsafe fn cabi_realloc(old: *mut u8, old_size: usize, align: usize, size: us
                 size,
             )
         }
-    };
-    if block.is_null() {
-        core::arch::wasm32::unreachable();
     }
-    block
 }
