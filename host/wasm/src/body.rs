@@ -102,7 +102,9 @@ impl Body {
                 Ok(result.map_or_else(|()| Reply::Failed(String::new()), |()| Reply::Done))
             }
             Job::Start(start, info) => {
-                let (result,) = self.typed::<_, (Result<(), String>,)>(start, (info,)).await?;
+                let (result,) = self
+                    .typed::<_, (Result<(), String>,)>(start, (info,))
+                    .await?;
                 Ok(result.map_or_else(Reply::Failed, |()| Reply::Done))
             }
             Job::Health(health) => {

@@ -1,6 +1,6 @@
 //! `arje:ente/types` on the host side: the values that components see.
 
-use arje_card::{Card, Capability as CardCapability, DeviceClass, Netlink as CardNetlink};
+use arje_card::{Capability as CardCapability, Card, DeviceClass, Netlink as CardNetlink};
 use wasmtime::component::{ComponentType, Lower};
 
 use crate::control::StopReason as Reason;

@@ -34,9 +34,12 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn stop(&self, reason: StopReason) {
-        let _ = self
-            .wanted
-            .compare_exchange(RUNNING, reason as u8, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.wanted.compare_exchange(
+            RUNNING,
+            reason as u8,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
         self.changed.notify_waiters();
     }
 
@@ -53,9 +56,16 @@ impl Control {
     pub(crate) fn stop_reason(&self) -> Option<StopReason> {
         use StopReason::{DependencyLost, Replaced, Requested, Restart, Shutdown, Unhealthy};
         let wanted = self.wanted.load(Ordering::Acquire);
-        [Requested, Restart, DependencyLost, Replaced, Unhealthy, Shutdown]
-            .into_iter()
-            .find(|reason| *reason as u8 == wanted)
+        [
+            Requested,
+            Restart,
+            DependencyLost,
+            Replaced,
+            Unhealthy,
+            Shutdown,
+        ]
+        .into_iter()
+        .find(|reason| *reason as u8 == wanted)
     }
 
     /// Returns once [`kill`](Self::kill) was called.

@@ -175,7 +175,10 @@ impl Host {
     /// Bytes in the memories and tables of an Ente.
     #[must_use]
     pub fn memory_bytes(&self, ente: Id) -> Option<u64> {
-        self.shared.living().get(&ente).map(|living| living.ledger.used())
+        self.shared
+            .living()
+            .get(&ente)
+            .map(|living| living.ledger.used())
     }
 
     /// The next event, if there is one.
@@ -234,7 +237,12 @@ impl Host {
         self.shared.lanes.handle()
     }
 
-    fn with(&self, ente: Id, incarnation: u64, then: impl FnOnce(&Living)) -> Result<(), NotRunning> {
+    fn with(
+        &self,
+        ente: Id,
+        incarnation: u64,
+        then: impl FnOnce(&Living),
+    ) -> Result<(), NotRunning> {
         match self.shared.living().get(&ente) {
             Some(living) if living.incarnation == incarnation => {
                 then(living);

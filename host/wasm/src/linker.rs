@@ -52,39 +52,93 @@ const INTERFACES: &[(&str, Add)] = &[
     ("arje:ente/log", log::add_to_linker),
     ("arje:ente/clock", clock::add_to_linker),
     ("arje:ente/timer", timer::add_to_linker),
-    ("wasi:io/error", |l| io::error::add_to_linker::<Ctx, HasIo>(l, |t| t.ctx().table)),
-    ("wasi:io/poll", |l| io::poll::add_to_linker::<Ctx, HasIo>(l, |t| t.ctx().table)),
-    ("wasi:io/streams", |l| io::streams::add_to_linker::<Ctx, HasIo>(l, |t| t.ctx().table)),
-    ("wasi:cli/environment", |l| cli::environment::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)),
-    ("wasi:cli/exit", |l| cli::exit::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)),
-    ("wasi:cli/stdin", |l| cli::stdin::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)),
-    ("wasi:cli/stdout", |l| cli::stdout::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)),
-    ("wasi:cli/stderr", |l| cli::stderr::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)),
-    ("wasi:cli/terminal-input", |l| cli::terminal_input::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)),
-    ("wasi:cli/terminal-output", |l| cli::terminal_output::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)),
-    ("wasi:cli/terminal-stdin", |l| cli::terminal_stdin::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)),
-    ("wasi:cli/terminal-stdout", |l| cli::terminal_stdout::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)),
-    ("wasi:cli/terminal-stderr", |l| cli::terminal_stderr::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)),
-    ("wasi:clocks/wall-clock", |l| clocks::wall_clock::add_to_linker::<Ctx, WasiClocks>(l, Ctx::clocks)),
-    ("wasi:clocks/monotonic-clock", |l| clocks::monotonic_clock::add_to_linker::<Ctx, WasiClocks>(l, Ctx::clocks)),
-    ("wasi:random/random", |l| random::random::add_to_linker::<Ctx, WasiRandom>(l, Ctx::random)),
-    ("wasi:random/insecure", |l| random::insecure::add_to_linker::<Ctx, WasiRandom>(l, Ctx::random)),
-    ("wasi:random/insecure-seed", |l| random::insecure_seed::add_to_linker::<Ctx, WasiRandom>(l, Ctx::random)),
-    ("wasi:filesystem/types", |l| filesystem::types::add_to_linker::<Ctx, WasiFilesystem>(l, Ctx::filesystem)),
-    ("wasi:filesystem/preopens", |l| filesystem::preopens::add_to_linker::<Ctx, WasiFilesystem>(l, Ctx::filesystem)),
+    ("wasi:io/error", |l| {
+        io::error::add_to_linker::<Ctx, HasIo>(l, |t| t.ctx().table)
+    }),
+    ("wasi:io/poll", |l| {
+        io::poll::add_to_linker::<Ctx, HasIo>(l, |t| t.ctx().table)
+    }),
+    ("wasi:io/streams", |l| {
+        io::streams::add_to_linker::<Ctx, HasIo>(l, |t| t.ctx().table)
+    }),
+    ("wasi:cli/environment", |l| {
+        cli::environment::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)
+    }),
+    ("wasi:cli/exit", |l| {
+        cli::exit::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)
+    }),
+    ("wasi:cli/stdin", |l| {
+        cli::stdin::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)
+    }),
+    ("wasi:cli/stdout", |l| {
+        cli::stdout::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)
+    }),
+    ("wasi:cli/stderr", |l| {
+        cli::stderr::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)
+    }),
+    ("wasi:cli/terminal-input", |l| {
+        cli::terminal_input::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)
+    }),
+    ("wasi:cli/terminal-output", |l| {
+        cli::terminal_output::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)
+    }),
+    ("wasi:cli/terminal-stdin", |l| {
+        cli::terminal_stdin::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)
+    }),
+    ("wasi:cli/terminal-stdout", |l| {
+        cli::terminal_stdout::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)
+    }),
+    ("wasi:cli/terminal-stderr", |l| {
+        cli::terminal_stderr::add_to_linker::<Ctx, WasiCli>(l, Ctx::cli)
+    }),
+    ("wasi:clocks/wall-clock", |l| {
+        clocks::wall_clock::add_to_linker::<Ctx, WasiClocks>(l, Ctx::clocks)
+    }),
+    ("wasi:clocks/monotonic-clock", |l| {
+        clocks::monotonic_clock::add_to_linker::<Ctx, WasiClocks>(l, Ctx::clocks)
+    }),
+    ("wasi:random/random", |l| {
+        random::random::add_to_linker::<Ctx, WasiRandom>(l, Ctx::random)
+    }),
+    ("wasi:random/insecure", |l| {
+        random::insecure::add_to_linker::<Ctx, WasiRandom>(l, Ctx::random)
+    }),
+    ("wasi:random/insecure-seed", |l| {
+        random::insecure_seed::add_to_linker::<Ctx, WasiRandom>(l, Ctx::random)
+    }),
+    ("wasi:filesystem/types", |l| {
+        filesystem::types::add_to_linker::<Ctx, WasiFilesystem>(l, Ctx::filesystem)
+    }),
+    ("wasi:filesystem/preopens", |l| {
+        filesystem::preopens::add_to_linker::<Ctx, WasiFilesystem>(l, Ctx::filesystem)
+    }),
     ("wasi:sockets/network", |l| {
         let options = sockets::network::LinkOptions::default();
         sockets::network::add_to_linker::<Ctx, WasiSockets>(l, &options, Ctx::sockets)
     }),
-    ("wasi:sockets/instance-network", |l| sockets::instance_network::add_to_linker::<Ctx, WasiSockets>(l, Ctx::sockets)),
-    ("wasi:sockets/tcp", |l| sockets::tcp::add_to_linker::<Ctx, WasiSockets>(l, Ctx::sockets)),
-    ("wasi:sockets/tcp-create-socket", |l| sockets::tcp_create_socket::add_to_linker::<Ctx, WasiSockets>(l, Ctx::sockets)),
-    ("wasi:sockets/udp", |l| sockets::udp::add_to_linker::<Ctx, WasiSockets>(l, Ctx::sockets)),
-    ("wasi:sockets/udp-create-socket", |l| sockets::udp_create_socket::add_to_linker::<Ctx, WasiSockets>(l, Ctx::sockets)),
-    ("wasi:sockets/ip-name-lookup", |l| sockets::ip_name_lookup::add_to_linker::<Ctx, WasiSockets>(l, Ctx::sockets)),
+    ("wasi:sockets/instance-network", |l| {
+        sockets::instance_network::add_to_linker::<Ctx, WasiSockets>(l, Ctx::sockets)
+    }),
+    ("wasi:sockets/tcp", |l| {
+        sockets::tcp::add_to_linker::<Ctx, WasiSockets>(l, Ctx::sockets)
+    }),
+    ("wasi:sockets/tcp-create-socket", |l| {
+        sockets::tcp_create_socket::add_to_linker::<Ctx, WasiSockets>(l, Ctx::sockets)
+    }),
+    ("wasi:sockets/udp", |l| {
+        sockets::udp::add_to_linker::<Ctx, WasiSockets>(l, Ctx::sockets)
+    }),
+    ("wasi:sockets/udp-create-socket", |l| {
+        sockets::udp_create_socket::add_to_linker::<Ctx, WasiSockets>(l, Ctx::sockets)
+    }),
+    ("wasi:sockets/ip-name-lookup", |l| {
+        sockets::ip_name_lookup::add_to_linker::<Ctx, WasiSockets>(l, Ctx::sockets)
+    }),
     ("wasi:http/types", |l| {
         let options = http::types::LinkOptions::default();
         http::types::add_to_linker::<Ctx, WasiHttp>(l, &options, Ctx::http)
     }),
-    ("wasi:http/outgoing-handler", |l| http::outgoing_handler::add_to_linker::<Ctx, WasiHttp>(l, Ctx::http)),
+    ("wasi:http/outgoing-handler", |l| {
+        http::outgoing_handler::add_to_linker::<Ctx, WasiHttp>(l, Ctx::http)
+    }),
 ];

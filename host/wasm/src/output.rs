@@ -83,7 +83,9 @@ pub(crate) struct Output {
 
 impl fmt::Debug for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Output").field("label", &self.label).finish()
+        f.debug_struct("Output")
+            .field("label", &self.label)
+            .finish()
     }
 }
 
@@ -312,7 +314,10 @@ mod tests {
 
     #[test]
     fn bytes_become_lines() {
-        assert_eq!(texts(&[b"a\nb", b"c\r\n", b"\n", b"d"]), ["a", "bc", "", "d"]);
+        assert_eq!(
+            texts(&[b"a\nb", b"c\r\n", b"\n", b"d"]),
+            ["a", "bc", "", "d"]
+        );
         assert_eq!(texts(&[b"\x1b[2J\xff\t."]), ["\\u{1b}[2J\u{fffd}\t."]);
         assert_eq!(texts(&[]), [""; 0]);
     }

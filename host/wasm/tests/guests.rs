@@ -67,9 +67,15 @@ fn run_echo_args_env() {
     wasm(&mut card).envp.0 = vec![("K".into(), "v=1".into())];
     assert_eq!(rig.run(&card), End::Exited(0));
     let lines = rig.lines.of(&card);
-    let args: Vec<&String> = lines.iter().filter(|line| line.starts_with("arg ")).collect();
+    let args: Vec<&String> = lines
+        .iter()
+        .filter(|line| line.starts_with("arg "))
+        .collect();
     assert_eq!(args, ["arg 0=run_echo_args_env", "arg 1=a b", "arg 2="]);
-    let env: Vec<&String> = lines.iter().filter(|line| line.starts_with("env ")).collect();
+    let env: Vec<&String> = lines
+        .iter()
+        .filter(|line| line.starts_with("env "))
+        .collect();
     assert_eq!(env, ["env K=v=1"], "nothing of the host's own environment");
 }
 
@@ -109,7 +115,12 @@ fn run_writes_preopen() {
     let rig = Rig::new();
     let (card, folder) = with_folder("run_writes_preopen", "/data/out", false);
     assert_eq!(rig.run(&card), End::Exited(0));
-    assert_eq!(std::fs::read_to_string(folder.path().join("out")).unwrap().trim(), "written");
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("out"))
+            .unwrap()
+            .trim(),
+        "written"
+    );
 
     let (read_only_bind, folder) = with_folder("run_writes_preopen", "/data/out", true);
     assert_ne!(rig.run(&read_only_bind), End::Exited(0));
@@ -181,7 +192,10 @@ fn run_connects_tcp() {
     answering.join().unwrap();
     let card = with_network("run_connects_tcp", Networking::None, &[&address]);
     let message = refusal(rig.run(&card));
-    assert!(message.contains("wasi:sockets/") && message.contains("networking"), "{message}");
+    assert!(
+        message.contains("wasi:sockets/") && message.contains("networking"),
+        "{message}"
+    );
     // A documentation address (RFC 5737): refused by the check, nothing is sent.
     let card = with_network("run_connects_tcp", Networking::Loopback, &["192.0.2.1:80"]);
     assert_ne!(rig.run(&card), End::Exited(0));
@@ -228,7 +242,11 @@ fn run_fetches_http() {
             stream.read_exact(&mut byte).unwrap();
             head.push(byte[0]);
         }
-        assert!(head.starts_with(b"GET /a/b HTTP/1.1\r\n"), "{}", String::from_utf8_lossy(&head));
+        assert!(
+            head.starts_with(b"GET /a/b HTTP/1.1\r\n"),
+            "{}",
+            String::from_utf8_lossy(&head)
+        );
         stream
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nthe body")
             .unwrap();
@@ -252,9 +270,15 @@ fn service_ok() {
     rig.host.stop(card.id, 1, StopReason::Requested).unwrap();
     assert_eq!(rig.end_of(&card), End::Exited(0));
     let lines = rig.lines.of(&card);
-    assert!(lines[0].contains("service_ok") && lines[0].contains("incarnation=\"1\""), "{lines:?}");
+    assert!(
+        lines[0].contains("service_ok") && lines[0].contains("incarnation=\"1\""),
+        "{lines:?}"
+    );
     assert!(lines[1].contains("requested"), "{lines:?}");
-    assert!(rig.host.stop(card.id, 1, StopReason::Requested).is_err(), "it is over");
+    assert!(
+        rig.host.stop(card.id, 1, StopReason::Requested).is_err(),
+        "it is over"
+    );
 }
 
 #[test]
@@ -311,7 +335,10 @@ fn service_timer() {
     let lines = rig.lines.of(&card);
     assert_eq!(sevens(&lines), 3, "{lines:?}");
     assert!(lines.iter().any(|line| line.contains("\"9\"")), "{lines:?}");
-    assert!(!lines.iter().any(|line| line.contains("\"8\"")), "{lines:?}");
+    assert!(
+        !lines.iter().any(|line| line.contains("\"8\"")),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -329,7 +356,10 @@ fn service_counts_calls() {
         assert_eq!(rig.invoke(&card, ECHO, &payload), Ok(payload));
     }
     let missing = rig.invoke(&card, "arje:test/calls@1.0.0#shout", &[]);
-    assert!(matches!(missing, Err(InvokeError::NoSuchFunction(_))), "{missing:?}");
+    assert!(
+        matches!(missing, Err(InvokeError::NoSuchFunction(_))),
+        "{missing:?}"
+    );
     rig.host.kill(card.id, 1).unwrap();
     assert_eq!(rig.end_of(&card), End::Killed);
     assert_eq!(rig.invoke(&card, ECHO, &[]), Err(InvokeError::NotRunning));
@@ -345,7 +375,10 @@ fn export_plain() {
     let message = refusal(rig.run(&card("export_plain", "tock")));
     assert!(message.contains("\"tock\"") && message.contains("exports no such function"));
     let message = refusal(rig.run(&card("export_plain", "service")));
-    assert!(message.contains("does not export arje:ente/service"), "{message}");
+    assert!(
+        message.contains("does not export arje:ente/service"),
+        "{message}"
+    );
 }
 
 // --- imports ----------------------------------------------------------------------------------
@@ -359,7 +392,10 @@ fn import_unknown() {
 #[test]
 fn two_imports_surplus() {
     let message = refusal(Rig::new().run(&card("two_imports_surplus", "service")));
-    for import in ["wasi:sockets/instance-network", "wasi:sockets/ip-name-lookup"] {
+    for import in [
+        "wasi:sockets/instance-network",
+        "wasi:sockets/ip-name-lookup",
+    ] {
         assert!(message.contains(import), "{message}");
     }
     assert!(message.contains("permissions.networking"), "{message}");
@@ -382,7 +418,9 @@ fn loop_forever_in_start() {
 fn loop_forever_in_run() {
     // Many more loops than workers, and a neighbour that is still served.
     let (rig, calls) = (Rig::new(), card("service_counts_calls", "service"));
-    let loops: Vec<_> = (0..16).map(|_| card("loop_forever_in_run", "run")).collect();
+    let loops: Vec<_> = (0..16)
+        .map(|_| card("loop_forever_in_run", "run"))
+        .collect();
     loops.iter().for_each(|card| rig.start(card));
     rig.start_ready(&calls);
     for n in 0..1000_u32 {
@@ -395,7 +433,10 @@ fn loop_forever_in_run() {
     for _ in &loops {
         let event = rig.host.wait_event(rig::DEADLINE).unwrap();
         assert!(
-            matches!(event.kind, EventKind::Ended(End::Killed) | EventKind::Started { .. }),
+            matches!(
+                event.kind,
+                EventKind::Ended(End::Killed) | EventKind::Started { .. }
+            ),
             "{event:?}"
         );
     }
@@ -455,8 +496,15 @@ fn deep_recursion() {
 #[test]
 fn trap_in_start_function() {
     let rig = Rig::new();
-    assert_eq!(trap(&rig.run(&card("trap_in_start_function", "run"))), "unreachable");
-    assert_eq!(rig.run(&card("run_ok", "run")), End::Exited(0), "the host goes on");
+    assert_eq!(
+        trap(&rig.run(&card("trap_in_start_function", "run"))),
+        "unreachable"
+    );
+    assert_eq!(
+        rig.run(&card("run_ok", "run")),
+        End::Exited(0),
+        "the host goes on"
+    );
 }
 
 #[test]
@@ -472,7 +520,10 @@ fn hostcall_storm() {
         assert_eq!(rig.invoke(&calls, ECHO, &payload), Ok(payload.to_vec()));
     }
     let end = rig.end_of(&storm);
-    assert!(matches!(end, End::Deadline { call: "start", .. }), "{end:?}");
+    assert!(
+        matches!(end, End::Deadline { call: "start", .. }),
+        "{end:?}"
+    );
 }
 
 #[test]
@@ -481,7 +532,11 @@ fn log_100mb() {
     card.limits.memory_bytes = 256 << 20;
     rig.start_ready(&card);
     let lines = rig.lines.of(&card);
-    assert!(lines[0].len() < 17 * 1024 && lines[0].ends_with(" more bytes]"), "{}", lines[0].len());
+    assert!(
+        lines[0].len() < 17 * 1024 && lines[0].ends_with(" more bytes]"),
+        "{}",
+        lines[0].len()
+    );
     assert!(lines[1].len() < 1024, "{}", lines[1].len());
     let mut small = self::card("log_100mb", "service");
     small.limits.memory_bytes = 16 << 20;

@@ -128,7 +128,9 @@ mod tests {
 
     #[test]
     fn every_mistake_is_reported() {
-        let (_, problems) = of(&["--fast", "a", "b", "--for", "soon", "--for", "-1", "--store"]);
+        let (_, problems) = of(&[
+            "--fast", "a", "b", "--for", "soon", "--for", "-1", "--store",
+        ]);
         assert_eq!(
             problems,
             [

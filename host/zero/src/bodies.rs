@@ -81,10 +81,12 @@ impl Bodies {
     fn start_wasm(&mut self, card: &Arc<Card>, incarnation: Incarnation) -> Result<(), ExitStatus> {
         let host = match &mut self.host {
             Some(host) => host,
-            none => none.insert((self.make_host)().map_err(|message| ExitStatus::StartFailed {
-                step: "make the Wasm host".into(),
-                message,
-            })?),
+            none => none.insert(
+                (self.make_host)().map_err(|message| ExitStatus::StartFailed {
+                    step: "make the Wasm host".into(),
+                    message,
+                })?,
+            ),
         };
         host.start(StartRequest {
             card: Arc::clone(card),

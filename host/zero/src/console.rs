@@ -271,7 +271,11 @@ mod tests {
         drop(go);
         console.flush(Duration::from_secs(60));
         let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
-        assert!(text.starts_with("first\nconsole: 5 lines could not be kept\n0\n"), "{}", &text[..90]);
+        assert!(
+            text.starts_with("first\nconsole: 5 lines could not be kept\n0\n"),
+            "{}",
+            &text[..90]
+        );
         assert_eq!(text.lines().count(), MAX_WAITING + 2);
     }
 

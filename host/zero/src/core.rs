@@ -6,9 +6,7 @@ use crate::console::Console;
 use crate::poller::{Poller, Ready};
 use arje_card::{Card, Id, Payload, Supervision};
 use arje_native::Reaper;
-use arje_supervisor::{
-    Action, Cause, Event, EventKind, Millis, Refusal, State, Supervisor,
-};
+use arje_supervisor::{Action, Cause, Event, EventKind, Millis, Refusal, State, Supervisor};
 use nix::sys::signal::Signal;
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -318,7 +316,8 @@ impl Core {
         self.all_ready = self.not_ready().is_empty();
         if self.mode != Mode::Machine {
             for (label, state) in self.not_ready() {
-                self.console.line(format!("Ente {label} is {state}, not ready"));
+                self.console
+                    .line(format!("Ente {label} is {state}, not ready"));
             }
         }
         self.leaving = Some(outcome);

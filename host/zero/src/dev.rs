@@ -157,7 +157,10 @@ fn put_components(args: &Args, seed: &Path, store: &Store) -> Result<(), String>
         .map_err(|error| format!("--components {}: {error}", folder.display()))?;
     for entry in entries {
         let path = entry.map_err(|error| error.to_string())?.path();
-        if path.extension().is_some_and(|extension| extension == "wasm") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "wasm")
+        {
             let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
             store
                 .put_module(&bytes)

@@ -6,9 +6,9 @@ use crate::console::{self, Console};
 use crate::core::{Core, Mode, Outcome};
 use crate::mounts::mount_api_filesystems;
 use crate::poller::Poller;
+use crate::rescue;
 use crate::seed::{self, Seed};
 use crate::wiring::{self, Places};
-use crate::rescue;
 use arje_wasm::Level;
 use nix::sys::reboot::{RebootMode, reboot, set_cad_enabled};
 use nix::sys::signal::{Signal, kill};
@@ -35,22 +35,24 @@ const EXECUTOR: &str = "/usr/lib/ente/ente-spawn";
 /// Boots the machine. PID 1 does not return: it ends the machine, or becomes a rescue shell.
 pub fn main(args: Args, problems: &[String]) -> ! {
     if let Some(reason) = args.rescue {
+        // A fault comes here directly, so this is the one place that all ways to rescue pass.
+        if Cmdline::read().rescue_off {
+            rescue::reboot();
+        }
         rescue::run(&reason);
     }
-    let booted = catch_unwind(AssertUnwindSafe(|| boot(&args, problems)));
+    let caught = crate::faults::catch();
+    let booted = catch_unwind(AssertUnwindSafe(|| boot(&args, problems, caught)));
     let reason = match booted {
         Ok(Ok(outcome)) => end(outcome),
         Ok(Err(reason)) => reason,
         Err(_) => "the core of ente-zero panicked; its message is above".to_owned(),
     };
-    if Cmdline::read().rescue_off {
-        rescue::reboot();
-    }
     rescue::exec(&reason)
 }
 
 /// Everything up to the end of the core loop.
-fn boot(args: &Args, problems: &[String]) -> Result<Outcome, String> {
+fn boot(args: &Args, problems: &[String], caught: nix::Result<()>) -> Result<Outcome, String> {
     let mut warnings = mount_api_filesystems();
     let cmdline = Cmdline::read();
     let level = log_level(&cmdline);
@@ -58,8 +60,17 @@ fn boot(args: &Args, problems: &[String]) -> Result<Outcome, String> {
     console.line(AWAKE);
     let _ = fs::write("/dev/kmsg", format!("<6>{AWAKE}\n")); // a courtesy to dmesg readers
     console::trace_to(&console, level);
+    warnings.extend(
+        caught
+            .err()
+            .map(|errno| format!("cannot catch faults: {errno}")),
+    );
     warnings.extend(prepare_process());
-    warnings.extend(problems.iter().map(|problem| format!("ente-zero: {problem}")));
+    warnings.extend(
+        problems
+            .iter()
+            .map(|problem| format!("ente-zero: {problem}")),
+    );
     warnings.extend(
         cmdline
             .unknown

@@ -9,6 +9,7 @@ mod cmdline;
 mod console;
 mod core;
 mod dev;
+mod faults;
 mod machine;
 mod mounts;
 mod natives;

@@ -20,7 +20,13 @@ const SEALED: MsFlags = NOSUID_NODEV.union(MsFlags::MS_NOEXEC);
 const MOUNTS: &[ApiMount] = &[
     api("/proc", "proc", "proc", SEALED, ""),
     api("/sys", "sysfs", "sysfs", SEALED, ""),
-    api("/dev", "devtmpfs", "devtmpfs", MsFlags::MS_NOSUID, "mode=755"),
+    api(
+        "/dev",
+        "devtmpfs",
+        "devtmpfs",
+        MsFlags::MS_NOSUID,
+        "mode=755",
+    ),
     api(
         "/dev/pts",
         "devpts",
@@ -62,11 +68,20 @@ pub fn mount_api_filesystems() -> Vec<String> {
         let made = fs::create_dir_all(it.target).map_err(|error| error.to_string());
         let options = (!it.options.is_empty()).then_some(it.options);
         let mounted = made.and_then(|()| {
-            mount(Some(it.source), it.target, Some(it.fstype), it.flags, options)
-                .map_err(|error| error.desc().to_owned())
+            mount(
+                Some(it.source),
+                it.target,
+                Some(it.fstype),
+                it.flags,
+                options,
+            )
+            .map_err(|error| error.desc().to_owned())
         });
         if let Err(error) = mounted {
-            problems.push(format!("cannot mount {} on {}: {error}", it.fstype, it.target));
+            problems.push(format!(
+                "cannot mount {} on {}: {error}",
+                it.fstype, it.target
+            ));
         }
     }
     link_standard_devices();

@@ -71,12 +71,13 @@ impl Natives {
     ) -> Result<(), ExitStatus> {
         let mut request = StartRequest::new(card, incarnation);
         request.active_console = self.console.as_deref();
-        let started = self.launcher.start(&request).map_err(|error| {
-            ExitStatus::StartFailed {
+        let started = self
+            .launcher
+            .start(&request)
+            .map_err(|error| ExitStatus::StartFailed {
                 step: "spawn".into(),
                 message: error.to_string(),
-            }
-        })?;
+            })?;
         let Started { pid, pidfd, status } = started;
         let who = Who {
             id: card.id,
@@ -106,7 +107,12 @@ impl Natives {
 
     /// A child was reaped: whose it was and how its life ended. `None` for an orphan that PID 1
     /// had adopted.
-    pub fn reaped(&mut self, pid: i32, exit: NativeExit, poller: &Poller) -> Option<(Who, ExitStatus)> {
+    pub fn reaped(
+        &mut self,
+        pid: i32,
+        exit: NativeExit,
+        poller: &Poller,
+    ) -> Option<(Who, ExitStatus)> {
         let mut native = self.by_pid.remove(&pid)?;
         if let Exec::Pending(_, token) = native.exec {
             self.by_token.remove(&token);

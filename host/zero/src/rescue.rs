@@ -51,7 +51,10 @@ pub fn run(reason: &str) -> ! {
     loop {
         match start_shell(shell) {
             Ok(pid) => reap_until(pid),
-            Err(error) => say(&format!("rescue: cannot start {}: {error}", shell.display())),
+            Err(error) => say(&format!(
+                "rescue: cannot start {}: {error}",
+                shell.display()
+            )),
         }
         sleep(PAUSE);
     }
@@ -115,7 +118,8 @@ fn reap_until(shell: Pid) {
 
 /// The device behind `/dev/console`, since that one cannot become a controlling terminal.
 fn console() -> io::Result<File> {
-    let device = active_console(Path::new("/sys")).unwrap_or_else(|_| PathBuf::from("/dev/console"));
+    let device =
+        active_console(Path::new("/sys")).unwrap_or_else(|_| PathBuf::from("/dev/console"));
     OpenOptions::new()
         .read(true)
         .write(true)

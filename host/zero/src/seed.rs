@@ -67,13 +67,20 @@ pub fn load(path: &Path, session: Option<&str>) -> Result<Seed, BadSeed> {
 }
 
 fn read(path: &Path) -> Result<Card, BadSeed> {
-    Card::load(path).map_err(|error| BadSeed(error.to_string().lines().map(str::to_owned).collect()))
+    Card::load(path)
+        .map_err(|error| BadSeed(error.to_string().lines().map(str::to_owned).collect()))
 }
 
 /// Appends `session-NAME.card.json`; the warnings that came of it.
 fn append_session(card: &mut Card, name: &str) -> Vec<String> {
-    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-        return vec![format!("arje.session={name:?}: not the name of a session; ignored")];
+    if name.is_empty()
+        || !name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    {
+        return vec![format!(
+            "arje.session={name:?}: not the name of a session; ignored"
+        )];
     }
     let path = Path::new(FRAGMENTS).join(format!("session-{name}.card.json"));
     match read(&path) {

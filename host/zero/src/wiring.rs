@@ -35,7 +35,10 @@ pub fn bodies(places: &Places, console: &Console, poller: &Poller) -> Result<Bod
     )
     .map_err(|errno| format!("cannot prepare starting processes: {errno}"))?;
     let natives = Natives::new(launcher, places.terminal.clone());
-    Ok(Bodies::new(natives, make_host(&places.store, console, poller)))
+    Ok(Bodies::new(
+        natives,
+        make_host(&places.store, console, poller),
+    ))
 }
 
 fn make_host(store: &Path, console: &Console, poller: &Poller) -> MakeHost {
@@ -57,6 +60,7 @@ fn make_host(store: &Path, console: &Console, poller: &Poller) -> MakeHost {
 ///
 /// The engine cannot be made.
 pub fn fingerprint() -> Result<Sha256, String> {
-    let engine = arje_engine::engine().map_err(|error| format!("cannot make the engine: {error}"))?;
+    let engine =
+        arje_engine::engine().map_err(|error| format!("cannot make the engine: {error}"))?;
     Ok(arje_engine::fingerprint(&engine).into())
 }

@@ -6,7 +6,7 @@
 //! request whose handler traps is answered with 500 and logged; the Ente lives on.
 
 use super::Actor;
-use crate::body::{instantiate_http, HttpJob};
+use crate::body::{HttpJob, instantiate_http};
 use crate::event::{End, EventKind};
 use crate::exports::INCOMING_HANDLER;
 use crate::iface::log::Level;
@@ -132,9 +132,11 @@ impl Listeners {
                     "HTTP is served on `tcp` and `unix` sockets only",
                 )),
             };
-            open.push(listener.map_err(|error| {
-                format!("listen {:?} ({:?}): {error}", listen.name, listen.on)
-            })?);
+            open.push(
+                listener.map_err(|error| {
+                    format!("listen {:?} ({:?}): {error}", listen.name, listen.on)
+                })?,
+            );
         }
         Ok(Listeners { open })
     }
@@ -224,7 +226,10 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(server: Arc<S
 
 async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Answer {
     let Ok(permit) = Arc::clone(&server.requests).try_acquire_owned() else {
-        return plain(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once\n");
+        return plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many requests at once\n",
+        );
     };
     let (sender, head) = oneshot::channel();
     let body_gone = Arc::new(Notify::new());

@@ -57,9 +57,13 @@ async fn send(
     let stream = timeout(connect_timeout, connect(networking, request.uri()))
         .await
         .map_err(|_| Error::ConnectionTimeout)??;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // The request line carries the path alone; scheme and authority are for proxies.
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
     *request.uri_mut() = path.parse().map_err(|_| Error::HttpRequestUriInvalid)?;
     let io: IoDone = Box::new(async move { connection.await.map_err(Error::from) });
     let mut io = Box::into_pin(io);
@@ -87,15 +91,19 @@ async fn connect(networking: Networking, uri: &hyper::Uri) -> Result<TcpStream, 
     let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
     let host = authority.host().trim_matches(['[', ']']);
     let port = authority.port_u16().unwrap_or(80);
-    let addresses = lookup_host((host, port)).await.map_err(|_| Error::DnsError {
-        rcode: None,
-        info_code: None,
-    })?;
+    let addresses = lookup_host((host, port))
+        .await
+        .map_err(|_| Error::DnsError {
+            rcode: None,
+            info_code: None,
+        })?;
     let allowed: Vec<SocketAddr> = addresses
         .filter(|address| may_use(networking, *address, SocketAddrUse::TcpConnect))
         .collect();
     if allowed.is_empty() {
         return Err(Error::DestinationIpProhibited);
     }
-    TcpStream::connect(&allowed[..]).await.map_err(Error::Connect)
+    TcpStream::connect(&allowed[..])
+        .await
+        .map_err(Error::Connect)
 }

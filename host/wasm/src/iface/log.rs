@@ -53,10 +53,16 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>) -> Result<()> {
     )
 }
 
-fn read(store: &mut StoreContextMut<'_, Ctx>, message: &WasmStr, fields: &Fields) -> Result<String> {
+fn read(
+    store: &mut StoreContextMut<'_, Ctx>,
+    message: &WasmStr,
+    fields: &Fields,
+) -> Result<String> {
     let mut text = cut(&message.to_str(&*store)?, MAX_LINE);
-    let kept: Vec<(WasmStr, WasmStr)> =
-        fields.iter(&mut *store)?.take(MAX_FIELDS).collect::<Result<_>>()?;
+    let kept: Vec<(WasmStr, WasmStr)> = fields
+        .iter(&mut *store)?
+        .take(MAX_FIELDS)
+        .collect::<Result<_>>()?;
     for (name, value) in kept {
         push_field(&mut text, &name.to_str(&*store)?, &value.to_str(&*store)?);
     }
@@ -68,7 +74,12 @@ fn read(store: &mut StoreContextMut<'_, Ctx>, message: &WasmStr, fields: &Fields
 }
 
 fn push_field(text: &mut String, name: &str, value: &str) {
-    let _ = write!(text, " {}={:?}", cut(name, MAX_FIELD), cut(value, MAX_FIELD));
+    let _ = write!(
+        text,
+        " {}={:?}",
+        cut(name, MAX_FIELD),
+        cut(value, MAX_FIELD)
+    );
 }
 
 /// The printable text, cut at a character boundary, with a note of what is missing.

@@ -38,11 +38,7 @@ pub(crate) fn context(
     Ok(builder.build())
 }
 
-fn preopen(
-    builder: &mut WasiCtxBuilder,
-    card: &Card,
-    payload: &WasmPayload,
-) -> Result<(), String> {
+fn preopen(builder: &mut WasiCtxBuilder, card: &Card, payload: &WasmPayload) -> Result<(), String> {
     for bind in &payload.preopens {
         let writable = !bind.ro && card.permissions.filesystem == Filesystem::ReadWrite;
         let perms = if writable {
@@ -103,7 +99,12 @@ mod tests {
             (Networking::None, "127.0.0.1:80", TcpConnect, false),
             (Networking::Loopback, "127.0.0.1:80", TcpConnect, true),
             (Networking::Loopback, "[::1]:80", TcpListen, true),
-            (Networking::Loopback, "[::ffff:127.0.0.1]:80", TcpConnect, true),
+            (
+                Networking::Loopback,
+                "[::ffff:127.0.0.1]:80",
+                TcpConnect,
+                true,
+            ),
             (Networking::Loopback, "10.0.0.1:80", TcpConnect, false),
             (Networking::Loopback, "0.0.0.0:0", TcpBind, true),
             (Networking::Loopback, "0.0.0.0:80", TcpBind, false),

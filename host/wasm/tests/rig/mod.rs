@@ -47,7 +47,8 @@ impl Lines {
         let mut lines = self.lines.lock().unwrap();
         let end = Instant::now() + DEADLINE;
         loop {
-            let own = |line: &&(String, Level, String)| line.0 == card.label && line.2.contains(text);
+            let own =
+                |line: &&(String, Level, String)| line.0 == card.label && line.2.contains(text);
             if let Some(line) = lines.iter().find(own) {
                 return line.2.clone();
             }
@@ -94,7 +95,10 @@ impl Rig {
     }
 
     pub fn end_of(&self, card: &Card) -> End {
-        match self.wait(card, |kind| matches!(kind, EventKind::Ended(_))).kind {
+        match self
+            .wait(card, |kind| matches!(kind, EventKind::Ended(_)))
+            .kind
+        {
             EventKind::Ended(end) => end,
             kind => panic!("{kind:?}"),
         }
@@ -122,7 +126,12 @@ impl Rig {
     }
 
     /// Calls an export of a running service.
-    pub fn invoke(&self, card: &Card, function: &str, payload: &[u8]) -> Result<Vec<u8>, arje_wasm::InvokeError> {
+    pub fn invoke(
+        &self,
+        card: &Card,
+        function: &str,
+        payload: &[u8],
+    ) -> Result<Vec<u8>, arje_wasm::InvokeError> {
         let call = self.host.invoke(card.id, function, payload.to_vec());
         self.host.workers().block_on(call)
     }
