@@ -1,7 +1,8 @@
 //! The Card that loads kernel modules at boot: a native one-shot, packed into the seed's genesis.
 
 use arje_card::{
-    Card, Filesystem, Id, Lifecycle, NativePayload, Payload, Priority, Readiness, Supervision,
+    Card, Filesystem, Id, Lifecycle, NativePayload, Networking, Payload, Priority, Readiness,
+    Supervision,
 };
 use arje_store::Sha256;
 
@@ -32,8 +33,11 @@ pub fn card(selection: &Selection) -> Option<Card> {
     card.lifecycle = Lifecycle::Oneshot;
     card.readiness = Readiness::Exit;
     card.priority = Priority::Critical;
-    // It reads the modules and their table; loading is a system call, not a file access.
-    card.permissions.filesystem = Filesystem::ReadOnly;
+    // Unconfined, which is what the init asks of native Cards until it can confine them; reading files and
+    // loading modules is all it does.
+    card.permissions.networking = Networking::Full;
+    card.permissions.filesystem = Filesystem::ReadWrite;
+    card.permissions.processes = true;
     Some(card)
 }
 

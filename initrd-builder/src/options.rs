@@ -47,7 +47,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults for a seed: no components, helpers beside the running program, zstd, time 0.
+    /// The defaults for a seed: no components, no folders of helpers, baseline artifacts, zstd, time 0.
     #[must_use]
     pub fn new(seed: impl Into<PathBuf>) -> Self {
         Self {
