@@ -59,6 +59,10 @@ impl Supervisor {
                 ids.insert(card.id, card),
                 labels.insert(&card.label, card.id),
             )?;
+            if let Some(capability) = own_conflict(card, card.provides.iter()) {
+                let label = card.label.clone();
+                return Err(Refusal::OwnConflict { label, capability });
+            }
             let named = capabilities(card).map(|(cap, _)| cap);
             new_caps.extend(named.filter(|cap| self.index.find(cap).is_none()));
             left.extend(card.genesis.iter().map(|child| (child, depth + 1)));
@@ -159,6 +163,20 @@ impl Supervisor {
         self.work.check.remove(&(ente.rank, ix));
         Some(ente)
     }
+}
+
+/// The first of `provided` that the Card's own conflicts exclude. It could never live with itself.
+pub(crate) fn own_conflict<'a>(
+    card: &Card,
+    mut provided: impl Iterator<Item = &'a Capability>,
+) -> Option<Capability> {
+    let excludes = |provided: &&Capability| {
+        card.contracts.iter().any(|contract| match contract {
+            Contract::Conflicts(caps) => caps.iter().any(|cap| provided.satisfies(cap)),
+            _ => false,
+        })
+    };
+    provided.find(excludes).cloned()
 }
 
 /// Every capability that a Card names, and how.

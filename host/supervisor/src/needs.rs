@@ -106,9 +106,7 @@ impl Supervisor {
     fn conflict_with_offer(&self, ente: &Ente) -> Option<CapIx> {
         let conflicts = ente.needs.conflicts.iter();
         let mut taken = conflicts.flat_map(|cap| self.index.servers(*cap));
-        let own = |cap| ente.provides.iter().any(|p| p.cap == cap && p.offered);
-        let (cap, _) =
-            taken.find(|(cap, slot)| slot.host || slot.counts.offers > u32::from(own(*cap)))?;
+        let (cap, _) = taken.find(|(_, slot)| slot.host || slot.counts.offers > 0)?;
         Some(cap)
     }
 

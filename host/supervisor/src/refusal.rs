@@ -35,6 +35,13 @@ pub enum Refusal {
     /// Alternatives do not help: a circle through one provider out of several could be started, but
     /// not stopped in order.
     Cycle(Vec<CycleLink>),
+    /// An Ente would provide what its own `Conflicts` excludes.
+    OwnConflict {
+        /// Label of the Card.
+        label: String,
+        /// What it would provide.
+        capability: Capability,
+    },
     /// The tree would be deeper than [`MAX_DEPTH`].
     TooDeep {
         /// Label of the first Card that is too deep.
@@ -96,6 +103,11 @@ impl fmt::Display for Refusal {
                 "Card {id}: its label `{label}` is already that of {held_by}; give it another one"
             ),
             Self::Cycle(links) => write_cycle(f, links),
+            Self::OwnConflict { label, capability } => write!(
+                f,
+                "Card `{label}`: provides {capability}, which its own Conflicts excludes; \
+                 take it out of one of both"
+            ),
             Self::TooDeep { label } => write!(
                 f,
                 "Card `{label}`: deeper than {MAX_DEPTH} levels; flatten the tree above it"

@@ -3,6 +3,7 @@
 use arje_card::{Capability, Id};
 
 use crate::action::{Action, Cause, State, StopReason};
+use crate::adopt::own_conflict;
 use crate::ente::{Crashes, Ente, Provision};
 use crate::event::{Command, Incarnation, Report};
 use crate::index::{EnteIx, Role};
@@ -185,6 +186,10 @@ impl Supervisor {
             ente.provides.iter().any(|p| Some(p.cap) == cap)
         };
         let new: Vec<&Capability> = adds.iter().filter(|cap| !provides(cap)).collect();
+        if let Some(capability) = own_conflict(&ente.card, new.iter().copied()) {
+            let label = ente.card.label.clone();
+            return Err(Refusal::OwnConflict { label, capability });
+        }
         let extras = ente.provides.iter().filter(|p| p.extra).count();
         if extras + new.len() > MAX_DYNAMIC {
             return Err(Refusal::TooManyDynamic(ente.card.id));

@@ -38,21 +38,21 @@ impl Supervisor {
     /// All who must stop in this round are known: now each stop learns whom it waits for, and those
     /// that wait for nobody go on.
     pub(crate) fn close_round(&mut self) {
-        let round = std::mem::take(&mut self.work.closing);
-        for (ix, ticket) in &round {
-            let dependents = self.live_dependents(*ix);
-            if let Some(stop) = self.stop_at(*ix, *ticket) {
-                // At most MAX_ENTES, so this never cuts.
-                stop.waits_for = dependents.len() as u32;
-            }
-            for dependent in dependents {
-                if let Some(dependent) = self.table.get_mut(dependent) {
-                    dependent.frees.push((*ix, *ticket));
-                }
-            }
-        }
-        for (ix, ticket) in round {
+        for (ix, ticket) in std::mem::take(&mut self.work.closing) {
             self.go_on(ix, ticket);
+        }
+    }
+
+    /// Makes a stop wait for the ends of `dependents`.
+    fn wait_for(&mut self, ix: EnteIx, ticket: u64, dependents: &BTreeSet<EnteIx>) {
+        if let Some(stop) = self.stop_at(ix, ticket) {
+            // At most MAX_ENTES, so this never cuts.
+            stop.waits_for = dependents.len() as u32;
+        }
+        for dependent in dependents {
+            if let Some(dependent) = self.table.get_mut(*dependent) {
+                dependent.frees.push((ix, ticket));
+            }
         }
     }
 
@@ -111,14 +111,21 @@ impl Supervisor {
         }
     }
 
-    /// Tells an Ente to stop when nobody is left that it waits for.
+    /// Tells an Ente to stop when nobody is left that must end before it.
     fn go_on(&mut self, ix: EnteIx, ticket: u64) {
+        let waits = self.stop_at(ix, ticket).map(|stop| stop.waits_for);
+        if waits != Some(0) {
+            return;
+        }
+        // Looked up anew each time: another provider, on whom a dependent could still rely when this
+        // stop began, may have gone since.
+        let dependents = self.live_dependents(ix);
+        if !dependents.is_empty() {
+            return self.wait_for(ix, ticket, &dependents);
+        }
         let Some(stop) = self.stop_at(ix, ticket) else {
             return;
         };
-        if stop.waits_for > 0 {
-            return;
-        }
         stop.stage = Stage::Asked;
         let reason = stop.reason.clone();
         let Some(ente) = self.table.get(ix) else {

@@ -689,8 +689,7 @@ impl Checker {
             let mine = ente.conflicts & self.model.served(other.provides) != 0;
             let theirs = other.conflicts & self.model.served(ente.provides) != 0;
             let added = ente.conflicts & self.model.served(other.offer()) != 0;
-            clash |= (mine && (other.state.is_live() || added)) || theirs && other.state.is_live();
-            clash |= added;
+            clash |= added || (mine || theirs) && other.state.is_live();
         }
         !clash
     }
