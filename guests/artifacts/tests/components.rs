@@ -1,4 +1,8 @@
 //! What every built component must be, read from the bytes that were built.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests; the lint spares only the tests themselves"
+)]
 
 use arje_guest_artifacts::{GUESTS, Guest, components, find, folders, guest};
 use sha2::{Digest, Sha256};

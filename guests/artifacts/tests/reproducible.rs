@@ -1,4 +1,8 @@
 //! The same sources in another folder give the same bytes.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests; the lint spares only the tests themselves"
+)]
 
 use arje_guest_artifacts::builder::{Folders, nested, normalise, toolchain};
 use arje_guest_artifacts::{folders, guest};
