@@ -1,6 +1,11 @@
 //! One rule of `docs/supervision.md` per test, told as short scripts: what happens, and what is done
 //! about it.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test's helpers fail like the test itself"
+)]
+
 use arje_card::{
     Capability, Card, Contract, Id, InterfaceId, NativePayload, Payload, Pin, Priority, Readiness,
     RestartOn, StartLimit, Supervision, WasmPayload,

@@ -1,5 +1,6 @@
 //! The invariants, by name, and a watcher that checks them after every step.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
@@ -128,10 +129,10 @@ pub struct Checker {
 
 /// How often what happened: an invariant says little about what never came to pass.
 #[derive(Default)]
-pub struct Coverage(pub BTreeMap<String, u64>);
+pub struct Coverage(pub BTreeMap<Cow<'static, str>, u64>);
 
 impl Coverage {
-    pub fn note(&mut self, what: impl Into<String>) {
+    pub fn note(&mut self, what: impl Into<Cow<'static, str>>) {
         *self.0.entry(what.into()).or_default() += 1;
     }
 
@@ -139,6 +140,17 @@ impl Coverage {
         for (what, count) in other.0 {
             *self.0.entry(what).or_default() += count;
         }
+    }
+}
+
+fn hold_name(hold: &Hold) -> &'static str {
+    match hold {
+        Hold::Requires(_) => "held by Requires",
+        Hold::Any(_) => "held by Any",
+        Hold::Quorum { .. } => "held by Quorum",
+        Hold::Conflict(_) => "held by Conflict",
+        Hold::After(_) => "held by After",
+        Hold::Parent(_) => "held by Parent",
     }
 }
 
@@ -591,9 +603,7 @@ impl Checker {
                 "bounded",
                 || label.into(),
             )?;
-            if let Some(hold) = &status.held_by {
-                holds.push(format!("held by {}", variant(hold)));
-            }
+            holds.extend(status.held_by.as_ref().map(hold_name));
             if let Some(at) = status.next {
                 earliest = Some(earliest.map_or(at, |other| other.min(at)));
                 ensure(at.0 > self.now, "timer", || {

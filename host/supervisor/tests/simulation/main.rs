@@ -3,6 +3,13 @@
 //! `ARJE_SIM_STEPS` says how many steps to make (default: 1,000,000 in release, 50,000 in debug);
 //! `ARJE_SIM_SEED` runs the one schedule with that seed. A failing schedule is shrunk and printed.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's helpers fail like the test itself"
+)]
+
 mod check;
 mod model;
 mod plan;

@@ -318,7 +318,7 @@ impl World {
             Stage::Ready => {
                 let ends =
                     card.readiness == Readiness::Exit || card.supervision == Supervision::OneShot;
-                let status = if how % 4 == 0 {
+                let status = if how.is_multiple_of(4) {
                     ExitStatus::Code(0)
                 } else {
                     status(how)
