@@ -1,5 +1,5 @@
 //! Host: with no permissions, refuses it before it runs, and the error names both imports
-//! (`wasi:sockets/instance-network`, `wasi:filesystem/preopens`) and the permission each needs.
+//! (`wasi:sockets/instance-network`, `wasi:sockets/ip-name-lookup`) and the permission each needs.
 #![cfg_attr(target_family = "wasm", no_std)]
 
 extern crate alloc;
@@ -11,8 +11,9 @@ struct Case;
 
 impl Service for Case {
     fn start(_card: &CardInfo) -> Result<Self, String> {
-        let _network = wasip2::sockets::instance_network::instance_network();
-        info!("granted"; folders = wasip2::filesystem::preopens::get_directories().len());
+        let network = wasip2::sockets::instance_network::instance_network();
+        let found = wasip2::sockets::ip_name_lookup::resolve_addresses(&network, "localhost");
+        info!("granted"; resolving = found.is_ok());
         Ok(Self)
     }
 }

@@ -3,12 +3,12 @@
 (component
   (core module $m
     (table $a 1 funcref)
-    (table $b 1 externref)
+    (table $b 1 funcref)
     (func (export "run") (result i32)
       (local $first i32) (local $second i32)
       loop $again
         ref.null func i32.const 1024 table.grow $a local.set $first
-        ref.null extern i32.const 1024 table.grow $b local.set $second
+        ref.null func i32.const 1024 table.grow $b local.set $second
         local.get $first local.get $second i32.and i32.const -1 i32.ne
         br_if $again
       end

@@ -27,7 +27,12 @@ pub enum EventKind {
     /// A service's `health` returned ok.
     Alive,
     /// The incarnation is over; nothing of it is left in memory. Sent exactly once for each start.
-    Ended(End),
+    Ended {
+        /// How it ended.
+        end: End,
+        /// The most bytes that its memories and tables ever had together.
+        memory_peak: u64,
+    },
 }
 
 /// How an incarnation ended.

@@ -23,6 +23,7 @@ const MAX_TABLES: usize = 128;
 pub(crate) struct Ledger {
     cap: u64,
     used: AtomicU64,
+    peak: AtomicU64,
 }
 
 impl Ledger {
@@ -30,6 +31,7 @@ impl Ledger {
         Arc::new(Ledger {
             cap,
             used: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
         })
     }
 
@@ -38,12 +40,20 @@ impl Ledger {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// The most that was in use at any time.
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+
     fn take(&self, bytes: u64) -> bool {
-        self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(bytes).filter(|sum| *sum <= self.cap)
-            })
-            .is_ok()
+        let sum = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.cap);
+        let before = self
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum);
+        if let Ok(before) = before {
+            self.peak.fetch_max(before + bytes, Ordering::Relaxed);
+        }
+        before.is_ok()
     }
 }
 
@@ -139,7 +149,7 @@ mod tests {
         assert!(b.memory_growing(0, 40, None).unwrap());
         assert!(!a.memory_growing(60, 61, None).unwrap());
         drop(b);
-        assert_eq!(ledger.used(), 60);
+        assert_eq!((ledger.used(), ledger.peak()), (60, 100));
         assert!(a.memory_growing(60, 100, None).unwrap());
     }
 

@@ -139,7 +139,7 @@ impl Bodies {
             }
             EventKind::Ready => Report::Ready { by: ReadyBy::Start },
             EventKind::Alive => Report::Alive,
-            EventKind::Ended(end) => Report::Exited(exit_status(end)),
+            EventKind::Ended { end, .. } => Report::Exited(exit_status(end)),
         };
         Some(News {
             who,

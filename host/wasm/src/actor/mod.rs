@@ -225,6 +225,9 @@ impl Drop for Obituary<'_> {
                 End::Killed // the whole host ends
             }
         });
-        actor.send(EventKind::Ended(end));
+        actor.send(EventKind::Ended {
+            end,
+            memory_peak: actor.ledger.peak(),
+        });
     }
 }

@@ -17,6 +17,7 @@ use wasmtime::component::ComponentExportIndex;
 /// What a service is to do next.
 enum Next {
     Stop,
+    Die,
     Timer(u64),
     Health,
     Invoke(Box<Invocation>),
@@ -96,6 +97,7 @@ async fn serve(
         timers_first = !timers_first;
         body = match next(actor, &mut body, check_at, timers_first, messages).await {
             Next::Stop => return Ok(body),
+            Next::Die => return Err(End::Killed),
             Next::Timer(token) => on_timer(actor, loaded, body, token).await?,
             Next::Invoke(invocation) => answer(actor, loaded, body, *invocation).await?,
             Next::Health => match health {
@@ -117,7 +119,10 @@ async fn next(
     messages: &mut mpsc::Receiver<Box<Invocation>>,
 ) -> Next {
     loop {
-        if actor.control.stop_reason().is_some() || actor.control.is_killed() {
+        if actor.control.is_killed() {
+            return Next::Die;
+        }
+        if actor.control.stop_reason().is_some() {
             return Next::Stop;
         }
         let now = Instant::now();

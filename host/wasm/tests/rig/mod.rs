@@ -117,7 +117,7 @@ impl Rig {
                 return event;
             }
             assert!(
-                !matches!(event.kind, EventKind::Ended(_)),
+                !matches!(event.kind, EventKind::Ended { .. }),
                 "{}: {:?}",
                 card.label,
                 event.kind
@@ -140,7 +140,7 @@ impl Rig {
 /// The guest with this name, in the store, compiled.
 pub fn pin(name: &str) -> Pin {
     let guest: &Guest = guest(name);
-    let wasm = std::fs::read(guest.path).unwrap();
+    let wasm = std::fs::read(guest.path()).unwrap();
     pin_of(&wasm)
 }
 
