@@ -6,14 +6,19 @@ use flate2::{Compression as GzipLevel, GzBuilder};
 
 use crate::error::Error;
 
-/// zstd level: 19 is the last before `--ultra`; its 8 MiB window is within what every kernel with
-/// `CONFIG_RD_ZSTD` (5.9 and later) unpacks.
-const ZSTD_LEVEL: i32 = 19;
+/// zstd level: the highest. An image is packed once and unpacked at every boot, at the same speed for all
+/// levels; 22 gives 6 % less than 19 for some seconds more.
+const ZSTD_LEVEL: i32 = 22;
+
+/// Base-2 logarithm of the largest window: 16 MiB, which covers most images whole. The kernel takes up to 128
+/// MiB, but must find the memory while it unpacks.
+const ZSTD_WINDOW_LOG: u32 = 24;
 
 /// How the image is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
-    /// zstd, in one thread, with a checksum and the content size in the frame header.
+    /// zstd, in one thread, with a checksum and the content size in the frame header; for kernels with
+    /// `CONFIG_RD_ZSTD` (5.9 and later).
     #[default]
     Zstd,
     /// gzip, for kernels without zstd: no file name, modification time 0.
@@ -45,6 +50,7 @@ impl Compression {
 
 fn zstd_frame(data: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
+    encoder.window_log(ZSTD_WINDOW_LOG)?;
     encoder.include_checksum(true)?;
     encoder.set_pledged_src_size(Some(data.len() as u64))?;
     encoder.write_all(data)?;

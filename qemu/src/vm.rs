@@ -230,7 +230,7 @@ impl Vm {
         }
     }
 
-    /// Runs a command in the guest's shell, which must be at its prompt, within [`RUN_DEADLINE`].
+    /// Runs a command in the guest's shell, which must be at its prompt, within two minutes.
     ///
     /// # Errors
     /// As [`Vm::run_within`].
