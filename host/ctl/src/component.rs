@@ -9,6 +9,9 @@ use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
 use wasmparser::types::{Types, TypesRef};
 use wasmparser::{Encoding, Parser, Payload, ValidPayload, Validator, WasmFeatures};
 
+/// The first bytes of every module and component (WebAssembly Core Specification, "Binary Format").
+const MAGIC: &[u8] = b"\0asm";
+
 /// The outside of a component.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Component {
@@ -42,22 +45,28 @@ pub enum ExportKind {
 /// Why a file is not a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotAComponent {
+    /// It is no WebAssembly.
+    NotWasm,
     /// It is a core module.
     CoreModule,
-    /// It is no WebAssembly, or damaged: what the reader says.
+    /// It is damaged: what the reader says.
     Malformed(String),
 }
 
 impl fmt::Display for NotAComponent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotWasm => f.write_str(
+                "found a file that does not begin like WebAssembly; expected a component; name the \
+                 .wasm file",
+            ),
             Self::CoreModule => f.write_str(
                 "found a core module; expected a component; build it for the target wasm32-wasip2, \
                  or wrap it with `wasm-tools component new`",
             ),
             Self::Malformed(why) => write!(
                 f,
-                "found bytes that are no component ({why}); expected a component; build it again"
+                "found a damaged component ({why}); expected a sound one; build it again"
             ),
         }
     }
@@ -71,6 +80,9 @@ impl Component {
     /// # Errors
     /// [`NotAComponent`].
     pub fn read(wasm: &[u8]) -> Result<Self, NotAComponent> {
+        if !wasm.starts_with(MAGIC) {
+            return Err(NotAComponent::NotWasm);
+        }
         Reader::default().read(wasm)
     }
 }
@@ -219,12 +231,10 @@ mod tests {
     fn what_is_no_component_is_said() {
         assert_eq!(read("(module)"), Err(NotAComponent::CoreModule));
         let whole = wat::parse_str(r#"(component (import "a" (func)))"#).unwrap();
-        for damaged in [&b""[..], b"#!/bin/sh\n", &whole[..whole.len() - 1]] {
-            let found = Component::read(damaged);
-            assert!(
-                matches!(found, Err(NotAComponent::Malformed(_))),
-                "{found:?}"
-            );
+        for other in [&b""[..], b"#!/bin/sh\n", &whole[..3]] {
+            assert_eq!(Component::read(other), Err(NotAComponent::NotWasm));
         }
+        let torn = Component::read(&whole[..whole.len() - 1]);
+        assert!(matches!(torn, Err(NotAComponent::Malformed(_))), "{torn:?}");
     }
 }

@@ -43,18 +43,7 @@ pub struct Request {
 #[derive(Clone, Debug)]
 pub enum RequestedPayload {
     /// A component.
-    Wasm {
-        /// The bytes of its file.
-        wasm: Vec<u8>,
-        /// The name from which `ente pin` is to write the pin.
-        module: Option<String>,
-        /// What the host drives; without, the one of run, service and http that it exports.
-        entry: Option<Entry>,
-        /// Folders it sees.
-        preopens: Vec<Bind>,
-        /// Where its requests come from.
-        listen: Vec<ListenOn>,
-    },
+    Wasm(RequestedComponent),
     /// A process.
     Native {
         /// The executable, absolute.
@@ -64,6 +53,21 @@ pub enum RequestedPayload {
     },
     /// Nothing.
     Virtual,
+}
+
+/// A component that a new Card runs.
+#[derive(Clone, Debug)]
+pub struct RequestedComponent {
+    /// The bytes of its file.
+    pub wasm: Vec<u8>,
+    /// The name from which `ente pin` is to write the pin.
+    pub module: Option<String>,
+    /// What the host drives; without, the one of run, service and http that it exports.
+    pub entry: Option<Entry>,
+    /// Folders it sees.
+    pub preopens: Vec<Bind>,
+    /// Where its requests come from.
+    pub listen: Vec<ListenOn>,
 }
 
 /// Why there is no new Card.
@@ -102,7 +106,7 @@ impl fmt::Display for DraftError {
             ),
             Self::Imports(surplus) => {
                 let lines: Vec<String> = surplus.iter().map(ToString::to_string).collect();
-                f.write_str(&lines.join("\n"))
+                f.write_str(&lines.join("; "))
             }
             Self::Rules(report) => report.fmt(f),
         }
@@ -141,7 +145,6 @@ pub fn draft(request: Request) -> Result<Card, DraftError> {
         oneshot,
     } = request;
     let mut card = Card::new(id, label, Payload::Virtual, RESTART);
-    let mut once = oneshot;
     match payload {
         // Nothing runs that could end, so nothing is to be restarted.
         RequestedPayload::Virtual => card.supervision = Supervision::OneShot,
@@ -152,37 +155,48 @@ pub fn draft(request: Request) -> Result<Card, DraftError> {
                 card.extensions.insert("console".to_owned(), true.into());
             }
         }
-        RequestedPayload::Wasm {
-            wasm,
-            module,
-            entry,
-            preopens,
-            listen,
-        } => {
-            let component = Component::read(&wasm).map_err(DraftError::NotAComponent)?;
-            let entry = choose_entry(&component, entry)?;
-            once |= !matches!(entry, Entry::Service | Entry::Http);
-            card.listen = name_sockets(listen);
-            if entry == Entry::Http && card.listen.is_empty() {
-                return Err(DraftError::NothingToListenOn);
-            }
-            let mut payload = WasmPayload::default();
-            payload.module_sha256 = Pin(*Sha256::of(&wasm).as_bytes());
-            (payload.entry, payload.argv, payload.envp) = (entry, argv, envp);
-            payload.preopens = preopens;
-            grant(&mut card, &component, &payload.preopens)?;
-            card.payload = Payload::Wasm(payload);
-            if let Some(module) = module {
-                card.extensions.insert(MODULE_KEY.to_owned(), module.into());
-            }
-        }
+        RequestedPayload::Wasm(component) => draft_wasm(&mut card, component, argv, envp)?,
     }
-    if once {
+    if oneshot || runs_once(&card.payload) {
         card.supervision = Supervision::OneShot;
         card.lifecycle = Lifecycle::Oneshot;
     }
     card.validate().map_err(DraftError::Rules)?;
     Ok(card)
+}
+
+fn draft_wasm(
+    card: &mut Card,
+    requested: RequestedComponent,
+    argv: Vec<String>,
+    envp: Env,
+) -> Result<(), DraftError> {
+    let component = Component::read(&requested.wasm).map_err(DraftError::NotAComponent)?;
+    let payload = WasmPayload {
+        module_sha256: Pin(*Sha256::of(&requested.wasm).as_bytes()),
+        entry: choose_entry(&component, requested.entry)?,
+        argv,
+        envp,
+        preopens: requested.preopens,
+    };
+    card.listen = name_sockets(requested.listen);
+    if payload.entry == Entry::Http && card.listen.is_empty() {
+        return Err(DraftError::NothingToListenOn);
+    }
+    grant(card, &component, &payload.preopens)?;
+    card.payload = Payload::Wasm(payload);
+    if let Some(module) = requested.module {
+        card.extensions.insert(MODULE_KEY.to_owned(), module.into());
+    }
+    Ok(())
+}
+
+/// A command and a function come to their end by themselves.
+fn runs_once(payload: &Payload) -> bool {
+    match payload {
+        Payload::Wasm(wasm) => !matches!(wasm.entry, Entry::Service | Entry::Http),
+        Payload::Native(_) | Payload::Legacy(_) | Payload::Virtual => false,
+    }
 }
 
 /// What a native Card has to say as long as native Cards run unconfined (`docs/native.md`).

@@ -22,8 +22,12 @@ pub struct Modules {
     names: Vec<String>,
     folders: Vec<PathBuf>,
     store: Option<Store>,
-    looked_into: BTreeMap<Pin, Result<Rc<Component>, ModuleProblem>>,
+    /// What is behind each pin asked for so far; `None` where nothing was found.
+    looked_into: BTreeMap<Pin, Option<Looked>>,
 }
+
+/// A module that was found, and what it is.
+type Looked = Result<Rc<Component>, ModuleProblem>;
 
 /// Why a folder of components or a store cannot be used.
 #[derive(Debug)]
@@ -183,28 +187,29 @@ impl Modules {
                 at_hand,
             });
         }
-        if let Some(known) = self.looked_into.get(&pinned) {
-            return known.clone();
-        }
-        let component = self.look_into(pinned, name);
-        self.looked_into.insert(pinned, component.clone());
-        component
+        let looked = match self.looked_into.get(&pinned) {
+            Some(known) => known.clone(),
+            None => {
+                let looked = self.look_into(pinned);
+                self.looked_into.insert(pinned, looked.clone());
+                looked
+            }
+        };
+        looked.unwrap_or_else(|| Err(self.missing(pinned, name)))
     }
 
-    fn look_into(&self, pinned: Pin, name: Option<&str>) -> Result<Rc<Component>, ModuleProblem> {
-        let stored = self.from_store(pinned)?;
-        let wasm = self
-            .components
-            .wasm(pinned)
-            .or(stored.as_deref())
-            .ok_or_else(|| self.missing(pinned, name))?;
-        Component::read(wasm)
-            .map(Rc::new)
-            .map_err(|why| ModuleProblem::NotAComponent { pinned, why })
+    fn look_into(&self, pinned: Pin) -> Option<Looked> {
+        // A module that the store has but refuses is a problem even where a folder has a sound one.
+        let stored = match self.stored(pinned) {
+            Ok(stored) => stored,
+            Err(problem) => return Some(Err(problem)),
+        };
+        let wasm = self.components.wasm(pinned).or(stored.as_deref())?;
+        let component = Component::read(wasm).map(Rc::new);
+        Some(component.map_err(|why| ModuleProblem::NotAComponent { pinned, why }))
     }
 
-    /// A module that the store has but refuses is a problem even where a folder has a sound one.
-    fn from_store(&self, pinned: Pin) -> Result<Option<Vec<u8>>, ModuleProblem> {
+    fn stored(&self, pinned: Pin) -> Result<Option<Vec<u8>>, ModuleProblem> {
         let Some(store) = &self.store else {
             return Ok(None);
         };
@@ -216,7 +221,8 @@ impl Modules {
     }
 
     fn missing(&self, pinned: Pin, name: Option<&str>) -> ModuleProblem {
-        let unknown = name.filter(|name| self.components.pin(name).is_none());
+        // A store knows no names.
+        let unknown = name.filter(|_| !self.folders.is_empty());
         let store = self.store.iter().map(|store| store.root().to_owned());
         ModuleProblem::Missing {
             pinned,

@@ -1,6 +1,7 @@
 //! [`verify`]: everything that can be said about a Card file without running it.
 
 use std::fmt;
+use std::path::Path;
 
 use arje_card::grants::{self, Surplus};
 use arje_card::{Card, Document, LoadError, Payload, Violation, Visit, Warning, WasmPayload};
@@ -10,7 +11,6 @@ use crate::component::Component;
 use crate::entry::{self, MissingEntry};
 use crate::modules::{ModuleProblem, Modules};
 use crate::nearest::nearest;
-use std::path::Path;
 
 /// Keys beyond the schema that parts of arje understand: the module that a pin is written from (see
 /// [`pins`]), and the console of a native Card (`docs/native.md`).
@@ -116,7 +116,7 @@ pub struct Findings {
 /// Checks a Card file by the rules, and its Wasm Cards against their modules where some are given.
 ///
 /// # Errors
-/// [`LoadError::Io`] only: whatever can be read is judged.
+/// [`LoadError::Io`] and [`LoadError::TooLarge`] only: whatever can be read is judged.
 pub fn verify(file: &Path, modules: Option<&mut Modules>) -> Result<Findings, LoadError> {
     let mut findings = Findings::default();
     let document = match Document::load(file) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use arje_card::{Bind, Entry, Env, Id, ListenOn};
 use arje_store::MAX_MODULE_BYTES;
 use clap::{Args, Subcommand};
-use ente::draft::{Request, RequestedPayload, draft, fresh_id};
+use ente::draft::{Request, RequestedComponent, RequestedPayload, draft, fresh_id};
 
 use super::{Failure, Outcome};
 
@@ -36,19 +36,19 @@ pub struct Arguments {
     #[arg(long, value_name = "ULID")]
     id: Option<Id>,
     /// Name of the component, from which `ente pin` writes the pin
-    #[arg(long, value_name = "NAME", requires = "wasm")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["native", "virtual_"])]
     module: Option<String>,
     /// What the host drives: run, service, http, or an exported function [default: the one of the three that the component exports]
-    #[arg(long, value_name = "ENTRY", requires = "wasm")]
+    #[arg(long, value_name = "ENTRY", conflicts_with_all = ["native", "virtual_"])]
     entry: Option<Entry>,
     /// A folder that the component sees; `:ro` makes it read-only; may be given several times
-    #[arg(long, value_name = "SOURCE:TARGET[:ro]", requires = "wasm", value_parser = parse_preopen)]
+    #[arg(long, value_name = "SOURCE:TARGET[:ro]", conflicts_with_all = ["native", "virtual_"], value_parser = parse_preopen)]
     preopen: Vec<Bind>,
     /// Where the requests for the entry http come from; may be given several times
-    #[arg(long, value_name = "tcp:IP:PORT|unix:PATH", requires = "wasm", value_parser = parse_listen)]
+    #[arg(long, value_name = "tcp:IP:PORT|unix:PATH", conflicts_with_all = ["native", "virtual_"], value_parser = parse_listen)]
     listen: Vec<ListenOn>,
     /// Give it the console, as a shell needs it
-    #[arg(long, requires = "native")]
+    #[arg(long, conflicts_with_all = ["wasm", "virtual_"])]
     console: bool,
     /// An argument after the program name; may be given several times
     #[arg(
@@ -102,14 +102,15 @@ impl Arguments {
                 fresh_id().map_err(|error| Failure::Unusable(format!("/dev/urandom: {error}")))?
             }
         };
+        let file = self.payload.wasm.clone();
         let payload = match (self.payload.wasm, self.payload.native) {
-            (Some(file), _) => RequestedPayload::Wasm {
+            (Some(file), _) => RequestedPayload::Wasm(RequestedComponent {
                 wasm: read_module(&file)?,
                 module: self.module,
                 entry: self.entry,
                 preopens: self.preopen,
                 listen: self.listen,
-            },
+            }),
             (None, Some(exec)) => RequestedPayload::Native {
                 exec,
                 console: self.console,
@@ -124,7 +125,10 @@ impl Arguments {
             envp: Env(self.env),
             oneshot: self.oneshot,
         };
-        let card = draft(request).map_err(Failure::refused)?;
+        let card = draft(request).map_err(|error| match file {
+            Some(file) => Failure::Refused(format!("{}: {error}", file.display())),
+            None => Failure::refused(error),
+        })?;
         let text = card.to_json().map_err(Failure::refused)?;
         out.write_all(text.as_bytes())?;
         Ok(Outcome::Done)

@@ -40,6 +40,10 @@ impl Arguments {
         if !problems.is_empty() {
             return Err(Failure::Refused(self.refusal(&problems, &modules)));
         }
+        let target = self.out.as_ref().unwrap_or(&self.seed);
+        if !self.locked && (!changes.is_empty() || self.out.is_some()) {
+            write(&document, target)?;
+        }
         for change in &changes {
             let (label, module) = (&change.label, &change.module);
             let (old, new) = (change.old, change.new);
@@ -52,10 +56,6 @@ impl Arguments {
                  commit the result",
                 self.seed.display()
             )));
-        }
-        let target = self.out.as_ref().unwrap_or(&self.seed);
-        if !changes.is_empty() || self.out.is_some() {
-            write(&document, target)?;
         }
         writeln!(out, "{}: {number} changed", target.display())?;
         Ok(Outcome::Done)
@@ -80,8 +80,8 @@ impl Arguments {
 fn read(seed: &Path) -> Result<Document, Failure> {
     // Unchecked: a seed whose pins are not written yet breaks a rule.
     Document::load_unchecked(seed).map_err(|error| match error {
-        LoadError::Io { .. } => Failure::unusable(error),
-        LoadError::TooLarge { .. } | LoadError::Invalid { .. } => Failure::refused(error),
+        LoadError::Io { .. } | LoadError::TooLarge { .. } => Failure::unusable(error),
+        LoadError::Invalid { .. } => Failure::refused(error),
     })
 }
 
