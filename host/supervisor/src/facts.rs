@@ -4,11 +4,13 @@
 //! Nobody looks at all Entes: a change of facts changes counters of the capabilities that the
 //! Ente names, and only a counter that leaves or reaches zero sends somebody to look again.
 
-use arje_card::Supervision;
+use std::collections::BTreeSet;
+
+use arje_card::{Id, Supervision};
 
 use crate::action::{Action, State};
 use crate::ente::{Facts, Provision};
-use crate::index::{CapIx, Counts, EnteIx, Slot};
+use crate::index::{CapIx, Counts, EnteIx, Role, Slot};
 use crate::supervisor::Supervisor;
 
 /// Picks one of the counters of a capability.
@@ -43,6 +45,7 @@ const BOTH: Look = Look {
 impl Supervisor {
     /// Derives the facts of an Ente anew and tells those whom a change concerns.
     pub(crate) fn refresh(&mut self, ix: EnteIx) {
+        self.work.looks += 1;
         let Some(new) = self.derive_facts(ix) else {
             return;
         };
@@ -101,7 +104,7 @@ impl Supervisor {
     }
 
     /// Brings what the Ente offers, and what the executor was told about it, in line.
-    fn refresh_provisions(&mut self, ix: EnteIx) {
+    pub(crate) fn refresh_provisions(&mut self, ix: EnteIx) {
         for n in 0..self.provided(ix).len() {
             let Some(ente) = self.table.get_mut(ix) else {
                 return;
@@ -130,7 +133,7 @@ impl Supervisor {
         }
     }
 
-    fn announce(&mut self, cap: CapIx, by: arje_card::Id, routed: bool) {
+    fn announce(&mut self, cap: CapIx, by: Id, routed: bool) {
         let Some(slot) = self.index.get(cap) else {
             return;
         };
@@ -191,12 +194,7 @@ impl Supervisor {
     }
 
     /// Sends those to look who name, in some role, a capability that `provided` serves.
-    fn look_served(
-        &mut self,
-        provided: CapIx,
-        role: fn(&Slot) -> &std::collections::BTreeSet<EnteIx>,
-        look: Look,
-    ) {
+    fn look_served(&mut self, provided: CapIx, role: fn(&Slot) -> &BTreeSet<EnteIx>, look: Look) {
         let served = self.index.served(provided);
         let concerned: Vec<EnteIx> = served.flat_map(|(_, slot)| role(slot)).copied().collect();
         self.look(&concerned, look);
@@ -296,14 +294,8 @@ impl Supervisor {
                 self.announce(extra.cap, id, false);
             }
             self.recount(extra.cap, facts, Facts::default());
-            self.index
-                .leave(extra.cap, crate::index::Role::Provider, ix);
+            self.index.leave(extra.cap, Role::Provider, ix);
         }
-    }
-
-    /// The Ente's provisions changed, its facts did not.
-    pub(crate) fn provisions_changed(&mut self, ix: EnteIx) {
-        self.refresh_provisions(ix);
     }
 }
 

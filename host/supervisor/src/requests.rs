@@ -206,7 +206,7 @@ impl Supervisor {
         for extra in extras {
             self.add_provision(ix, extra);
         }
-        self.provisions_changed(ix);
+        self.refresh_provisions(ix);
         Ok(())
     }
 

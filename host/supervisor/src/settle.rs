@@ -28,6 +28,7 @@ impl Supervisor {
     }
 
     fn evaluate(&mut self, ix: EnteIx) {
+        self.work.looks += 1;
         let Some(ente) = self.table.get(ix) else {
             return;
         };

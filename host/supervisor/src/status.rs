@@ -72,4 +72,6 @@ pub struct Usage {
     pub timers: usize,
     /// Removed Entes remembered; at most [`crate::limits::MAX_RETIRED`].
     pub retired: usize,
+    /// Entes looked at since the supervisor was made: the work of all steps so far.
+    pub looks: u64,
 }

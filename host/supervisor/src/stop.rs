@@ -137,7 +137,7 @@ impl Supervisor {
         let (id, incarnation) = (ente.card.id, ente.incarnation);
         let grace = ente.card.stop_timeout_ms;
         // Withdrawn first: no new call shall reach it once it was told.
-        self.provisions_changed(ix);
+        self.refresh_provisions(ix);
         self.out.push(Action::Stop {
             id,
             incarnation,
@@ -180,7 +180,7 @@ impl Supervisor {
         if container {
             return self.ended(ix, None);
         }
-        self.provisions_changed(ix);
+        self.refresh_provisions(ix);
         self.out.push(Action::Kill { id, incarnation });
     }
 }

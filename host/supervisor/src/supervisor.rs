@@ -33,7 +33,7 @@ pub struct Supervisor {
     pub(crate) out: Vec<Action>,
 }
 
-/// What is still to be looked at before the current step is over. Empty between steps.
+/// What is still to be looked at before the current step is over. The lists are empty between steps.
 #[derive(Default)]
 pub(crate) struct Work {
     /// Entes whose [`crate::ente::Facts`] may be outdated.
@@ -42,6 +42,8 @@ pub(crate) struct Work {
     pub check: BTreeSet<(Rank, EnteIx)>,
     /// Stops begun in this round, by ticket.
     pub closing: Vec<(EnteIx, u64)>,
+    /// Entes looked at so far.
+    pub looks: u64,
 }
 
 impl Supervisor {
@@ -159,6 +161,7 @@ impl Supervisor {
             capabilities: self.index.len(),
             timers: self.timers.len(),
             retired: self.retired.len(),
+            looks: self.work.looks,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The supervisor under random trees, deaths, commands and time jumps, watched by invariants.
 //!
-//! `ARJE_SIM_STEPS` says how many steps to make (default: 1,000,000 in release, 50,000 in debug);
+//! `ARJE_SIM_STEPS` says how many steps to make (default: 1,000,000 in release, 20,000 in debug);
 //! `ARJE_SIM_SEED` runs the one schedule with that seed. A failing schedule is shrunk and printed.
 
 #![expect(
@@ -14,6 +14,7 @@ mod check;
 mod model;
 mod plan;
 mod rng;
+mod watch;
 mod world;
 
 use check::{Coverage, Failure, INVARIANTS};
@@ -83,7 +84,7 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn invariants_hold_under_random_schedules() {
     let default = if cfg!(debug_assertions) {
-        50_000
+        20_000
     } else {
         1_000_000
     };
