@@ -77,7 +77,9 @@ pub enum DraftError {
     NotAComponent(NotAComponent),
     /// It exports several of run, service and http.
     SeveralEntries(Vec<Entry>),
-    /// It does not export the entry; without one asked for, none of run, service and http.
+    /// It exports none of run, service and http; this is the first of them that it lacks.
+    NothingToDrive(MissingEntry),
+    /// It does not export the entry that was asked for.
     NoEntry(MissingEntry),
     /// `http`, but nothing to listen on.
     NothingToListenOn,
@@ -99,6 +101,12 @@ impl fmt::Display for DraftError {
                     words.join(", ")
                 )
             }
+            Self::NothingToDrive(missing) => write!(
+                f,
+                "found none of the entries run, service and http; expected one{}; choose a function \
+                 with --entry",
+                missing.exported()
+            ),
             Self::NoEntry(missing) => missing.fmt(f),
             Self::NothingToListenOn => f.write_str(
                 "the entry \"http\" has no socket for its requests; name one with --listen \
@@ -210,16 +218,19 @@ fn unconfined() -> Permissions {
 }
 
 fn choose_entry(component: &Component, asked: Option<Entry>) -> Result<Entry, DraftError> {
-    let entry = match asked {
-        Some(entry) => entry,
-        None => match entry::offered(component).as_slice() {
-            [] => Entry::default(),
-            [entry] => entry.clone(),
-            several => return Err(DraftError::SeveralEntries(several.to_vec())),
-        },
-    };
-    entry::check(component, &entry).map_err(DraftError::NoEntry)?;
-    Ok(entry)
+    if let Some(entry) = asked {
+        entry::check(component, &entry).map_err(DraftError::NoEntry)?;
+        return Ok(entry);
+    }
+    match entry::offered(component).as_slice() {
+        [] => {
+            let entry = Entry::default();
+            entry::check(component, &entry).map_err(DraftError::NothingToDrive)?;
+            Ok(entry)
+        }
+        [entry] => Ok(entry.clone()),
+        several => Err(DraftError::SeveralEntries(several.to_vec())),
+    }
 }
 
 fn name_sockets(listen: Vec<ListenOn>) -> Vec<Listen> {

@@ -53,7 +53,7 @@ pub struct MissingEntry {
 
 impl fmt::Display for MissingEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { entry, exports } = self;
+        let entry = &self.entry;
         let name = entry.as_str();
         match WORDS.iter().find(|word| word.entry == *entry) {
             Some(word) => write!(
@@ -67,14 +67,21 @@ impl fmt::Display for MissingEntry {
                  `run`, `service`, `http`, `name` or `namespace:package/interface#name`"
             )?,
         }
-        match exports.as_slice() {
-            [] => f.write_str("; it exports no function"),
-            exports => write!(f, "; it exports {}", exports.join(", ")),
-        }
+        f.write_str(&self.exported())
     }
 }
 
 impl std::error::Error for MissingEntry {}
+
+impl MissingEntry {
+    /// `; it exports …`: the end of a message.
+    pub(crate) fn exported(&self) -> String {
+        match self.exports.as_slice() {
+            [] => "; it exports no function".to_owned(),
+            exports => format!("; it exports {}", exports.join(", ")),
+        }
+    }
+}
 
 /// Whether a component can be driven by this entry.
 ///

@@ -59,6 +59,7 @@ fn what_it_prints_verifies() {
             "--arg",
             "-i",
         ],
+        &["--wasm", "modules/plain.wasm", "--entry", "go"],
         &["--virtual", "--label", "group"],
     ];
     for case in cases {

@@ -13,6 +13,7 @@ const MODULES: &[(&str, &str)] = &[
     ("fetch", FETCH),
     ("web", WEB),
     ("both", BOTH),
+    ("plain", PLAIN),
     ("strange", STRANGE),
     ("core", "(module)"),
 ];
@@ -65,6 +66,12 @@ const BOTH: &str = r#"(component
     (instance $s (export "start" (func $f)) (export "stop" (func $f)))
     (export "wasi:cli/run@0.2.0" (instance $r))
     (export "arje:ente/service@1.0.0" (instance $s)))"#;
+
+/// A function and no more.
+const PLAIN: &str = r#"(component
+    (core module $m (func (export "f")))
+    (core instance $i (instantiate $m))
+    (func (export "go") (canon lift (core func $i "f"))))"#;
 
 /// Imports what no host of ours has.
 const STRANGE: &str = r#"(component
