@@ -17,6 +17,12 @@ pub use alloc::{
 use crate::Level;
 use core::fmt::Arguments;
 
+/// Without `std` nobody links the C library, which on this target has `memcmp` and its siblings; the
+/// compiler emits calls of them. Only these come from it: an archive gives what is undefined.
+#[cfg(target_family = "wasm")]
+#[link(name = "c")]
+unsafe extern "C" {}
+
 /// Logs a message whose text may need formatting. A literal does not, and then the formatting
 /// machinery (several kB) stays out of the component; therefore it must be inlined.
 #[inline(always)]

@@ -184,6 +184,8 @@ impl Toolchain {
         all_flags.extend_from_slice(flags);
         command
             .arg(subcommand)
+            // Only warnings and errors, for they end up in the error of this crate.
+            .arg("--quiet")
             .args(["--target", TARGET])
             .current_dir(&folders.guests)
             .env("RUSTC", &self.rustc)
