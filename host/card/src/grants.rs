@@ -184,8 +184,8 @@ pub const GRANTS: &[Grant] = &[
     ),
     network(
         "wasi:sockets/ip-name-lookup",
-        Networking::Outbound,
-        "asks name servers, which are elsewhere",
+        Networking::Loopback,
+        "every program that connects by name or address imports it; only \"outbound\" lets it ask name servers, which are elsewhere",
     ),
     free(
         "wasi:http/types",

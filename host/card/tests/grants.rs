@@ -59,7 +59,7 @@ fn each_step_of_networking_grants_more() {
         ("wasi:sockets/instance-network@0.2.0", Loopback),
         ("wasi:sockets/tcp-create-socket@0.2.0", Loopback),
         ("wasi:sockets/udp-create-socket@0.2.0", Loopback),
-        ("wasi:sockets/ip-name-lookup@0.2.0", Outbound),
+        ("wasi:sockets/ip-name-lookup@0.2.0", Loopback),
         ("wasi:http/outgoing-handler@0.2.0", Outbound),
     ];
     for (import, least) in cases {

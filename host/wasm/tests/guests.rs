@@ -227,6 +227,9 @@ fn run_resolves_name() {
     assert!(rig.lines.of(&card).concat().contains("127.0.0.1"));
     let card = with_network("run_resolves_name", Networking::None, &["localhost"]);
     assert!(refusal(rig.run(&card)).contains("wasi:sockets/ip-name-lookup"));
+    // Linked, since a program that connects to an address imports it, too, but nothing is asked.
+    let card = with_network("run_resolves_name", Networking::Loopback, &["localhost"]);
+    assert_eq!(rig.run(&card), End::Exited(1));
 }
 
 #[test]
@@ -435,7 +438,10 @@ fn loop_forever_in_run() {
         assert!(
             matches!(
                 event.kind,
-                EventKind::Ended(End::Killed) | EventKind::Started { .. }
+                EventKind::Ended {
+                    end: End::Killed,
+                    ..
+                } | EventKind::Started { .. }
             ),
             "{event:?}"
         );

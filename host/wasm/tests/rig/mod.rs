@@ -96,10 +96,10 @@ impl Rig {
 
     pub fn end_of(&self, card: &Card) -> End {
         match self
-            .wait(card, |kind| matches!(kind, EventKind::Ended(_)))
+            .wait(card, |kind| matches!(kind, EventKind::Ended { .. }))
             .kind
         {
-            EventKind::Ended(end) => end,
+            EventKind::Ended { end, .. } => end,
             kind => panic!("{kind:?}"),
         }
     }
