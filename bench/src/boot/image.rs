@@ -1,0 +1,231 @@
+//! The images of the timed boots. All have the same first program and are not compressed: unpacking is over
+//! before the hand-over.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use arje_card::{Card, Filesystem, Id, NativePayload, Networking, Payload, Supervision};
+use arje_guest_artifacts::components;
+use arje_qemu::milestones::{Milestone, of_seed};
+use initrd_builder::tree::{Group, Node, Tree};
+use initrd_builder::{Options, Program, assemble, busybox, cpio};
+
+use super::SERVICES;
+use crate::error::Error;
+use crate::places::{FREESTANDING, Places};
+
+/// The seed that shows what Wasm can do.
+const SEED: &str = "seeds/arje-wasm.card.json";
+
+/// Where the programs of a timed boot are in the image.
+const FIRST: &str = "/bench/first";
+const SERVICE: &str = "/bench/service";
+
+/// Which image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Image {
+    /// So many `hello` services.
+    Wasm(usize),
+    /// The same, and `/init` is the shell script that images have by default.
+    WasmByScript(usize),
+    /// busybox init with native services without a C library.
+    BusyboxNative,
+    /// busybox init with native services with static glibc.
+    BusyboxGlibc,
+    /// arje with native services without a C library.
+    ArjeNative,
+    /// arje with native services with static glibc.
+    ArjeGlibc,
+    /// The seed of this tree with components of all kinds.
+    Seed,
+}
+
+impl Image {
+    /// All, in an order that puts what is compared side by side.
+    pub const ALL: [Image; 8] = [
+        Image::Wasm(1),
+        Image::Wasm(SERVICES),
+        Image::BusyboxNative,
+        Image::ArjeNative,
+        Image::BusyboxGlibc,
+        Image::ArjeGlibc,
+        Image::WasmByScript(SERVICES),
+        Image::Seed,
+    ];
+
+    fn glibc(self) -> bool {
+        matches!(self, Image::BusyboxGlibc | Image::ArjeGlibc)
+    }
+}
+
+/// An image file, and what a boot of it must show.
+#[derive(Debug, Clone)]
+pub struct Built {
+    pub path: PathBuf,
+    pub milestones: Vec<Milestone>,
+}
+
+/// Builds each image when it is first asked for.
+#[derive(Debug)]
+pub struct Images<'p> {
+    places: &'p Places,
+    /// The first program for an init at `/init` and for one at `/sbin/init`.
+    first: [PathBuf; 2],
+    /// The native service without a C library, and with one.
+    services: [PathBuf; 2],
+    built: BTreeMap<Image, Built>,
+    /// Entes of [`SEED`] that have something to run; known once it was built.
+    pub seed_entes: usize,
+}
+
+impl<'p> Images<'p> {
+    /// Builds the programs that go into them.
+    ///
+    /// # Errors
+    /// One cannot be built.
+    pub fn prepare(places: &'p Places) -> Result<Self, Error> {
+        let first = |name: &str, init: &str| {
+            places.build_native("first.c", name, &[&format!("-DINIT=\"{init}\"")])
+        };
+        let bare = "service-freestanding";
+        Ok(Self {
+            first: [first("first-arje", "/init")?, first("first-busybox", "/sbin/init")?],
+            services: [
+                places.build_native("service-freestanding.c", bare, &FREESTANDING)?,
+                places.build_native("service.c", "service", &[])?,
+            ],
+            places,
+            built: BTreeMap::new(),
+            seed_entes: 0,
+        })
+    }
+
+    /// # Errors
+    /// It cannot be built.
+    pub fn get(&mut self, image: Image) -> Result<Built, Error> {
+        if let Some(built) = self.built.get(&image) {
+            return Ok(built.clone());
+        }
+        let (mut tree, milestones) = match image {
+            Image::BusyboxNative | Image::BusyboxGlibc => (self.busybox(image)?, Vec::new()),
+            _ => self.arje(image)?,
+        };
+        // Before /dev is mounted, and where nobody mounts it.
+        for (path, device) in [("/dev/kmsg", (1, 11)), ("/dev/ttyS0", (4, 64))] {
+            tree.add_char(path, device, 0o600).map_err(Error::tree)?;
+        }
+        let number = self.built.len();
+        let path = self.places.work.join(format!("boot/{number}.cpio"));
+        let archive = cpio::pack(&tree, 0).map_err(Error::tree)?;
+        std::fs::write(&path, archive).map_err(Error::io("write", &path))?;
+        let built = Built { path, milestones };
+        self.built.insert(image, built.clone());
+        Ok(built)
+    }
+
+    fn service(&self, image: Image) -> &Path {
+        &self.services[usize::from(image.glibc())]
+    }
+
+    fn arje(&mut self, image: Image) -> Result<(Tree, Vec<Milestone>), Error> {
+        let mut options = Options::new(self.seed(image)?);
+        options.components = vec![components()];
+        options.helpers = vec![self.places.programs.clone()];
+        options.wrapper = matches!(image, Image::WasmByScript(_));
+        options.programs = vec![
+            program(FIRST, &self.first[0]),
+            program(SERVICE, self.service(image)),
+        ];
+        let assembled = assemble(&options).map_err(Error::tree)?;
+        if image == Image::Seed {
+            let cards = assembled.seed.walk().map(|visit| visit.card);
+            self.seed_entes = cards.filter(|card| card.payload != Payload::Virtual).count();
+        }
+        Ok((assembled.tree, of_seed(&assembled.seed)))
+    }
+
+    /// The seed's file: the tree's own, or one made here.
+    fn seed(&self, image: Image) -> Result<PathBuf, Error> {
+        let entes: Vec<Card> = match image {
+            Image::Wasm(count) | Image::WasmByScript(count) => {
+                let pin = arje_card::Pin(*self.places.stock("hello")?.as_bytes());
+                (0..count).map(|n| hello(n, pin)).collect()
+            }
+            Image::ArjeNative | Image::ArjeGlibc => (0..SERVICES).map(native).collect(),
+            Image::Seed | Image::BusyboxNative | Image::BusyboxGlibc => {
+                return Ok(self.places.root.join(SEED));
+            }
+        };
+        let mut seed = Card::new(id(0), "bench", Payload::Virtual, Supervision::OneShot);
+        seed.genesis = entes;
+        let path = self.places.work.join("boot/seed.card.json");
+        let text = seed.to_json().map_err(Error::tree)?;
+        std::fs::write(&path, text).map_err(Error::io("write", &path))?;
+        Ok(path)
+    }
+
+    /// The same busybox as in the other images, as their init.
+    fn busybox(&mut self, image: Image) -> Result<Tree, Error> {
+        let (arje, _) = self.arje(Image::ArjeNative)?;
+        let program = match arje.resolve(busybox::PATH).map(|(_, entry)| &entry.node) {
+            Some(Node::File(data)) => data.to_vec(),
+            _ => return Err(Error::Missing("the image has no busybox".to_owned())),
+        };
+        let inittab = format!("::once:{SERVICE}\n").repeat(SERVICES).into_bytes();
+        let read = |path: &Path| std::fs::read(path).map_err(Error::io("read", path));
+        let mut tree = Tree::new();
+        for (path, data, mode) in [
+            (busybox::PATH, program, 0o755),
+            ("/etc/inittab", inittab, 0o644),
+            (FIRST, read(&self.first[1])?, 0o755),
+            (SERVICE, read(self.service(image))?, 0o755),
+        ] {
+            tree.add_file(path, data, mode, Group::Programs)
+                .map_err(Error::tree)?;
+        }
+        tree.add_symlink("/sbin/init", "../bin/busybox", Group::Busybox)
+            .and_then(|()| tree.add_char("/dev/console", (5, 1), 0o600))
+            .and_then(|()| tree.add_char("/dev/null", (1, 3), 0o666))
+            .map_err(Error::tree)?;
+        Ok(tree)
+    }
+}
+
+fn program(dest: &str, source: &Path) -> Program {
+    Program {
+        dest: dest.to_owned(),
+        source: source.to_owned(),
+    }
+}
+
+fn id(number: usize) -> Id {
+    Id::from_parts(1 + number as u64, [2; 10])
+}
+
+/// As services are supervised: started again when they end.
+const SUPERVISION: Supervision = Supervision::Restart {
+    initial: 200,
+    max: 30_000,
+};
+
+fn hello(n: usize, pin: arje_card::Pin) -> Card {
+    let payload = Payload::Wasm(arje_card::WasmPayload {
+        module_sha256: pin,
+        entry: arje_card::Entry::Service,
+        ..Default::default()
+    });
+    Card::new(id(1 + n), format!("hello-{n:02}"), payload, SUPERVISION)
+}
+
+fn native(n: usize) -> Card {
+    let payload = Payload::Native(NativePayload {
+        exec: SERVICE.to_owned(),
+        ..NativePayload::default()
+    });
+    let mut card = Card::new(id(1 + n), format!("native-{n:02}"), payload, SUPERVISION);
+    // Native Cards run unconfined and must say so.
+    card.permissions.networking = Networking::Full;
+    card.permissions.filesystem = Filesystem::ReadWrite;
+    card.permissions.processes = true;
+    card
+}

@@ -1,0 +1,50 @@
+//! How much is measured.
+
+use std::time::Duration;
+
+/// Numbers of rounds. The full run takes some ten minutes, the quick one is for trying things out.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Rounds of loading and spawning; each loads two components that were never loaded before.
+    pub load_rounds: usize,
+    /// Repetitions within a round of what is fast.
+    pub repeats: usize,
+    /// Calls of each size.
+    pub calls: usize,
+    /// How long the neighbour of a hostile component is called.
+    pub neighbour: Duration,
+    /// Rounds of whole one-shots, in the host and as processes.
+    pub oneshot_rounds: usize,
+    /// Boots of each image.
+    pub boots: usize,
+    /// How many idle services live at once.
+    pub populations: &'static [usize],
+    /// Whether `wasmtime` is built when it is not there; that takes minutes.
+    pub build_peer: bool,
+}
+
+impl Plan {
+    /// For the numbers in the documentation.
+    pub const FULL: Plan = Plan {
+        load_rounds: 60,
+        repeats: 10,
+        calls: 100_000,
+        neighbour: Duration::from_secs(2),
+        oneshot_rounds: 40,
+        boots: 3,
+        populations: &[100, 1_000, 10_000],
+        build_peer: true,
+    };
+
+    /// Ends within three minutes.
+    pub const QUICK: Plan = Plan {
+        load_rounds: 10,
+        repeats: 5,
+        calls: 5_000,
+        neighbour: Duration::from_millis(300),
+        oneshot_rounds: 6,
+        boots: 1,
+        populations: &[100, 1_000],
+        build_peer: false,
+    };
+}
