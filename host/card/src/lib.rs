@@ -47,4 +47,4 @@ pub use rules::{MAX_CARDS, MAX_DEPTH, MAX_LABEL_BYTES};
 pub use schema::{SCHEMA_ID, json_schema};
 pub use soma::{Bind, Cgroup, CpuMax, IoMax, Mounts, Namespaces, Rlimits, RunAs, Soma, Tmpfs};
 pub use walk::{Visit, Walk, append_fragment};
-pub use warning::{CARD_KEYS, Warning};
+pub use warning::{CARD_KEYS, EXTENSION_KEYS, Warning};

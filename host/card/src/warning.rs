@@ -41,8 +41,10 @@ pub const CARD_KEYS: &[&str] = &[
     "genesis",
 ];
 
-/// The key by which editors find a JSON Schema; it says nothing about the Ente and is not warned about.
-const SCHEMA_KEY: &str = "$schema";
+/// Keys that are no part of schema 1 but have a reader in this tree, so they are not warned about: the
+/// one by which editors find a JSON Schema, a component's name for `ente pin` and the image builder,
+/// and the terminal of a native Ente.
+pub const EXTENSION_KEYS: &[&str] = &["$schema", "module", "console"];
 
 /// An unknown key of a Card.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,12 +86,13 @@ pub(crate) fn of(card: &Card, at: &Path<'_>) -> Vec<Warning> {
 }
 
 fn collect(card: &Card, at: &Path<'_>, warnings: &mut Vec<Warning>) {
-    for key in card.extensions.keys().filter(|key| *key != SCHEMA_KEY) {
+    let unread = |key: &&String| !EXTENSION_KEYS.contains(&key.as_str());
+    for key in card.extensions.keys().filter(unread) {
         warnings.push(Warning {
             path: at.key(key).to_string(),
             label: card.label.clone(),
             key: key.clone(),
-            nearest: nearest(key, CARD_KEYS),
+            nearest: nearest(key, CARD_KEYS).or_else(|| nearest(key, EXTENSION_KEYS)),
         });
     }
     let genesis = at.key("genesis");

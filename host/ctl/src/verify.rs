@@ -10,11 +10,6 @@ use initrd_builder::pins::{self, Components, MODULE_KEY, PinProblem};
 use crate::component::Component;
 use crate::entry::{self, MissingEntry};
 use crate::modules::{ModuleProblem, Modules};
-use crate::nearest::nearest;
-
-/// Keys beyond the schema that parts of arje understand: the module that a pin is written from (see
-/// [`pins`]), and the console of a native Card (`docs/native.md`).
-pub const EXTENSION_KEYS: [&str; 2] = [MODULE_KEY, "console"];
 
 /// Something wrong with a Card.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +135,7 @@ pub fn verify(file: &Path, modules: Option<&mut Modules>) -> Result<Findings, Lo
 }
 
 fn judge(document: &Document, mut modules: Option<&mut Modules>, findings: &mut Findings) {
-    findings.warnings = warnings(document);
+    findings.warnings = document.warnings();
     findings.problems.extend(unusable_names(&document.card));
     for Visit { mut path, card, .. } in document.card.walk() {
         findings.cards += 1;
@@ -208,14 +203,4 @@ fn unusable_names(card: &Card) -> Vec<Problem> {
     let unusable = |problem: &PinProblem| !matches!(problem, PinProblem::Unknown { .. });
     let problems = resolution.problems.into_iter();
     problems.filter(unusable).map(Problem::Name).collect()
-}
-
-/// Unknown keys, without those that other parts of arje understand.
-fn warnings(document: &Document) -> Vec<Warning> {
-    let mut warnings = document.warnings();
-    warnings.retain(|warning| !EXTENSION_KEYS.contains(&warning.key.as_str()));
-    for warning in warnings.iter_mut().filter(|w| w.nearest.is_none()) {
-        warning.nearest = nearest(&warning.key, EXTENSION_KEYS);
-    }
-    warnings
 }

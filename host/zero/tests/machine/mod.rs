@@ -112,9 +112,7 @@ pub fn changed(tree: &Tree, path_starts_with: &str, change: impl Fn(&mut Vec<u8>
         match &entry.node {
             Node::Dir => out.add_dir(path, entry.mode, entry.group),
             Node::Symlink(target) => out.add_symlink(path, target, entry.group),
-            Node::Char { major, minor } => {
-                out.add_char(path, *major, *minor, entry.mode, entry.group)
-            }
+            Node::Char { major, minor } => out.add_char(path, (*major, *minor), entry.mode),
             Node::File(data) => {
                 let mut data = data.to_vec();
                 if path.starts_with(path_starts_with) {
