@@ -9,7 +9,7 @@ macro_rules! service {
         const _: () = {
             struct Component;
             #[cfg(target_family = "wasm")]
-            static SLOT: $crate::rt::Slot<$service> = $crate::rt::Slot::new();
+            static SLOT: $crate::rt::Slot<$service> = $crate::rt::Slot::empty();
             $crate::__export!(service $service);
             $($crate::__export!($export $service);)*
         };
@@ -82,7 +82,7 @@ macro_rules! freestanding {
         #[cfg(target_family = "wasm")]
         const _: () = {
             #[global_allocator]
-            static ALLOCATOR: $crate::rt::Allocator = $crate::rt::Allocator::new();
+            static ALLOCATOR: $crate::rt::Allocator = $crate::rt::Allocator::empty();
 
             #[panic_handler]
             fn panic(panic: &core::panic::PanicInfo<'_>) -> ! {

@@ -1,6 +1,6 @@
 //! What the macros expand to. Not an interface for people.
 
-#[cfg(target_family = "wasm")]
+#[cfg(any(target_family = "wasm", test))]
 mod allocator;
 mod slot;
 
@@ -17,8 +17,8 @@ pub use alloc::{
 use crate::Level;
 use core::fmt::Arguments;
 
-/// Without `std` nobody links the C library, which on this target has `memcmp` and its siblings; the
-/// compiler emits calls of them. Only these come from it: an archive gives what is undefined.
+// Without `std` nobody links the C library, which on this target has `memcmp` and its siblings; the
+// compiler emits calls of them. Only these come from it: an archive gives what is undefined.
 #[cfg(target_family = "wasm")]
 #[link(name = "c")]
 unsafe extern "C" {}

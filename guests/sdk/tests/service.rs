@@ -130,7 +130,7 @@ fn civil_time_is_set_apart_from_monotonic_time() {
 #[test]
 fn a_slot_holds_the_service_from_start_to_stop() {
     let host = Host::new();
-    let slot: Slot<Case> = Slot::new();
+    let slot: Slot<Case> = Slot::empty();
     assert_eq!(slot.health(), Err("not started".to_owned()));
     slot.on_timer(1);
     slot.stop(StopReason::Requested);

@@ -35,11 +35,7 @@ unsafe impl Sync for Allocator {}
 impl Allocator {
     /// An allocator that has no memory yet.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "used in a static, where Default is not const"
-    )]
-    pub const fn new() -> Self {
+    pub const fn empty() -> Self {
         Self(UnsafeCell::new(State {
             free: [ptr::null_mut(); CLASSES],
             fresh: 0,
@@ -96,12 +92,7 @@ impl State {
     /// Fresh memory, aligned to its size (at most to a page); what alignment skips is lost.
     fn carve(&mut self, size: usize) -> NonNull<u8> {
         if self.end == 0 {
-            unsafe extern "C" {
-                /// Set by the linker: its address is where the heap may begin.
-                static __heap_base: u8;
-            }
-            self.fresh = (&raw const __heap_base) as usize;
-            self.end = core::arch::wasm32::memory_size(0) * PAGE;
+            (self.fresh, self.end) = memory::bounds();
         }
         let align = size.min(PAGE);
         // Sizes are at most 2^31 and `fresh` is inside the memory, so only the end can overflow.
@@ -111,7 +102,7 @@ impl State {
         };
         if end > self.end {
             let pages = (end - self.end).div_ceil(PAGE);
-            if core::arch::wasm32::memory_grow(0, pages) == usize::MAX {
+            if !memory::grow(pages) {
                 out_of_memory();
             }
             self.end += pages * PAGE;
@@ -129,8 +120,38 @@ impl State {
 #[inline(never)]
 fn out_of_memory() -> ! {
     crate::log(crate::Level::Error, "out of memory", &[]);
-    core::arch::wasm32::unreachable()
+    memory::give_up()
 }
+
+/// The component's memory.
+#[cfg(target_family = "wasm")]
+mod memory {
+    use core::arch::wasm32;
+
+    /// First address that may be used, and the end of what there is.
+    pub(super) fn bounds() -> (usize, usize) {
+        unsafe extern "C" {
+            /// Set by the linker: its address is where the heap may begin.
+            static __heap_base: u8;
+        }
+        let start = (&raw const __heap_base) as usize;
+        (start, wasm32::memory_size(0) * super::PAGE)
+    }
+
+    /// Adds pages at the end; false when the host refuses.
+    pub(super) fn grow(pages: usize) -> bool {
+        wasm32::memory_grow(0, pages) != usize::MAX
+    }
+
+    pub(super) fn give_up() -> ! {
+        wasm32::unreachable()
+    }
+}
+
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod tests;
 
 // SAFETY: blocks are disjoint, as large as their class, and aligned to the smaller of their size
 // and a page (a component asks for no larger alignment: the canonical ABI stops at 8).

@@ -18,11 +18,7 @@ unsafe impl<T> Sync for Slot<T> {}
 impl<T: Service> Slot<T> {
     /// An empty slot.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "used in a static, where Default is not const"
-    )]
-    pub const fn new() -> Self {
+    pub const fn empty() -> Self {
         Self(Cell::new(None))
     }
 
