@@ -28,8 +28,10 @@ pub struct Steps {
     pub deserialize: Samples,
     /// Resolving its imports.
     pub link: Samples,
-    /// Making an instance, on a fibre.
+    /// Making its first instance, on a fibre; this also makes the image of its initial memory.
     pub instantiate: Samples,
+    /// Making another one.
+    pub again: Samples,
     /// Dropping the instance.
     pub drop: Samples,
 }
@@ -66,8 +68,12 @@ impl Bare {
         let linked = Instant::now();
         let (store, _) = self.instantiate(&pre, rig)?;
         let instantiated = Instant::now();
+        let (another, _) = self.instantiate(&pre, rig)?;
+        steps.again.push(instantiated.elapsed());
+        let dropped = Instant::now();
+        drop(another);
+        steps.drop.push(dropped.elapsed());
         drop(store);
-        steps.drop.push(instantiated.elapsed());
         steps.verify.push(verified - begin);
         steps.deserialize.push(deserialized - verified);
         steps.link.push(linked - deserialized);

@@ -21,26 +21,34 @@ mod verdict;
 use std::process::ExitCode;
 
 use plan::Plan;
+use report::Selection;
 
 const USAGE: &str = "\
-usage: arje-bench [--quick]
+usage: arje-bench [--quick] [--only SECTION]...
 
-Measures starts, calls, memory, sizes and boots, and prints tables in Markdown; they are also written to
-target/bench/report.md. --quick takes fewer samples and ends within three minutes. Exit 0 when everything
-could be measured, whatever came out.
+Measures starts, calls, one-shots, memory, sizes and boots, and prints tables in Markdown; they are also
+written to target/bench/report.md. --quick takes fewer samples and ends within three minutes. --only takes
+one of starts, calls, one-shots, memory, sizes, boots. Exit 0 when everything could be measured, whatever
+came out.
 ";
+
+/// What the command line asks for.
+enum Wanted {
+    Run(Plan, Selection),
+    /// A process of the section on memory.
+    Child(usize),
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let result = match arguments.as_slice() {
-        [] => report::run(&Plan::FULL),
-        ["--quick"] => report::run(&Plan::QUICK),
-        [memory::CHILD, count] => match count.parse() {
-            Ok(count) => memory::child(count).map(|()| true),
-            Err(_) => return usage(),
-        },
-        _ => return usage(),
+    let result = match read(&arguments) {
+        Some(Wanted::Run(plan, selection)) => report::run(&plan, &selection),
+        Some(Wanted::Child(count)) => memory::child(count).map(|()| true),
+        None => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -52,7 +60,44 @@ fn main() -> ExitCode {
     }
 }
 
-fn usage() -> ExitCode {
-    eprint!("{USAGE}");
-    ExitCode::from(2)
+fn read(arguments: &[&str]) -> Option<Wanted> {
+    if let [memory::CHILD, count] = arguments {
+        return Some(Wanted::Child(count.parse().ok()?));
+    }
+    let (mut plan, mut selection) = (Plan::FULL, Selection::default());
+    let mut rest = arguments;
+    loop {
+        rest = match rest {
+            [] => return Some(Wanted::Run(plan, selection)),
+            ["--quick", rest @ ..] => {
+                plan = Plan::QUICK;
+                rest
+            }
+            ["--only", section, rest @ ..] if selection.add(section) => rest,
+            _ => return None,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use report::SECTIONS;
+
+    #[test]
+    fn the_command_line() {
+        for (arguments, understood) in [
+            (&[][..], true),
+            (&["--quick"], true),
+            (&["--only", "boots", "--quick"], true),
+            (&["--only", "shoes"], false),
+            (&["--only"], false),
+            (&["--fast"], false),
+            (&[memory::CHILD, "10"], true),
+            (&[memory::CHILD], false),
+        ] {
+            assert_eq!(read(arguments).is_some(), understood, "{arguments:?}");
+        }
+        assert!(SECTIONS.iter().all(|section| USAGE.contains(section)));
+    }
 }

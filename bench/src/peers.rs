@@ -29,8 +29,10 @@ const PEER_FEATURES: &str = "run,compile,component-model,parallel-compilation";
 /// What was measured.
 #[derive(Debug, Default)]
 pub struct OneShots {
-    cold: Samples,
-    warm: Samples,
+    /// In the host, not in memory.
+    pub cold: Samples,
+    /// In the host, already loaded.
+    pub warm: Samples,
     /// `wasmtime run` of what `wasmtime compile` made.
     pub precompiled: Samples,
     /// `wasmtime run`, compiling.

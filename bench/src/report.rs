@@ -1,6 +1,5 @@
 //! One run: the sections in turn, each printed as soon as it is there, and the whole written to a file.
 
-use std::fmt::Write as _;
 use std::time::Instant;
 
 use crate::boot::{self, Boots};
@@ -32,14 +31,33 @@ pub struct Findings {
     pub boots: Option<Boots>,
 }
 
+/// Which sections are measured: all, or those named.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Selection(Vec<String>);
+
+/// The sections, in order.
+pub const SECTIONS: [&str; 6] = ["starts", "calls", "one-shots", "memory", "sizes", "boots"];
+
+impl Selection {
+    /// Adds a section; false when there is none of this name.
+    pub fn add(&mut self, name: &str) -> bool {
+        self.0.push(name.to_owned());
+        SECTIONS.contains(&name)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.is_empty() || self.0.iter().any(|it| it == name)
+    }
+}
+
 /// The text so far.
-#[derive(Default)]
-struct Report {
+struct Report<'s> {
+    selection: &'s Selection,
     text: String,
     failed: usize,
 }
 
-impl Report {
+impl Report<'_> {
     fn say(&mut self, text: &str) {
         println!("{text}");
         self.text.push_str(text);
@@ -53,6 +71,9 @@ impl Report {
         measure: impl FnOnce() -> Result<T, Error>,
         tables: impl Fn(&T) -> Vec<Table>,
     ) -> Option<T> {
+        if !self.selection.has(name) {
+            return None;
+        }
         eprintln!("bench: {name}");
         match measure() {
             Ok(found) => {
@@ -69,20 +90,23 @@ impl Report {
     }
 }
 
-/// Measures everything. True when nothing failed; a missed target is no failure.
+/// Measures what is selected. True when nothing failed; a missed target is no failure.
 ///
 /// # Errors
 /// The run cannot begin, or its report not be written.
-pub fn run(plan: &Plan) -> Result<bool, Error> {
+pub fn run(plan: &Plan, selection: &Selection) -> Result<bool, Error> {
     let places = Places::prepare()?;
-    let (mut report, begin) = (Report::default(), Instant::now());
+    let begin = Instant::now();
+    let mut report = Report {
+        selection,
+        text: String::new(),
+        failed: 0,
+    };
     report.say("## arje bench\n");
     let findings = measure(&places, plan, &mut report);
+    report.say(&verdict::peers(&findings).to_string());
     report.say(&verdict::table(&findings).to_string());
-    let mut end = String::new();
-    // Writing into a String cannot fail.
-    let _ = write!(end, "The run took {} s.", begin.elapsed().as_secs());
-    report.say(&end);
+    report.say(&format!("The run took {} s.", begin.elapsed().as_secs()));
     let path = places.work.join("report.md");
     std::fs::write(&path, &report.text).map_err(Error::io("write", &path))?;
     eprintln!("bench: written to {}", path.display());
@@ -91,11 +115,11 @@ pub fn run(plan: &Plan) -> Result<bool, Error> {
 
 fn measure(places: &Places, plan: &Plan, report: &mut Report) -> Findings {
     Findings {
-        starts: report.section("starting", || start::measure(places, plan), Starts::tables),
-        calls: report.section("calling", || calls::measure(places, plan), Calls::tables),
+        starts: report.section("starts", || start::measure(places, plan), Starts::tables),
+        calls: report.section("calls", || calls::measure(places, plan), Calls::tables),
         shots: report.section("one-shots", || peers::measure(places, plan), OneShots::tables),
         memory: report.section("memory", || memory::measure(places, plan), Memory::tables),
         sizes: report.section("sizes", || sizes::measure(places), Sizes::tables),
-        boots: report.section("booting", || boot::measure(places, plan), Boots::tables),
+        boots: report.section("boots", || boot::measure(places, plan), Boots::tables),
     }
 }

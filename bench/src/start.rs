@@ -27,7 +27,8 @@ pub struct Starts {
     warm_from_loop: Samples,
     /// `posix_spawn`, exit and wait of a static program with glibc.
     pub spawn: Samples,
-    spawn_without_libc: Samples,
+    /// The same of a program without a C library.
+    pub spawn_without_libc: Samples,
     steps: Steps,
     module_bytes: u64,
     artifact_bytes: u64,
@@ -160,7 +161,8 @@ impl Starts {
             ("read and hash module and artifact (`Store::artifact`)", &steps.verify),
             ("make the component (`Component::deserialize`)", &steps.deserialize),
             ("link", &steps.link),
-            ("instantiate, on a fibre", &steps.instantiate),
+            ("instantiate, on a fibre (with the image of its memory)", &steps.instantiate),
+            ("instantiate again", &steps.again),
             ("drop", &steps.drop),
         ] {
             table.times(what, samples.summary());

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::peers::OneShots;
 use crate::report::Findings;
-use crate::stats::{Bytes, Time, ratio, significant};
+use crate::start::Starts;
+use crate::stats::{Bytes, Samples, Time, ratio, significant};
 use crate::table::Table;
 
 /// One target.
@@ -42,6 +44,60 @@ pub fn table(findings: &Findings) -> Table {
         table.row([target.what, target.limit, &found, verdict]);
     }
     table
+}
+
+/// Times of arje and of a peer.
+type Pair = Option<(Duration, Duration)>;
+
+/// How arje compares with each peer; below 1 arje takes less.
+#[must_use]
+pub fn peers(findings: &Findings) -> Table {
+    let head = ["arje", "beside", "arje takes", "the peer takes", "ratio"];
+    let mut table = Table::new("Ratios", &head);
+    for (what, peer, times) in pairs(findings) {
+        let ratio = times.and_then(|(arje, peer)| ratio(arje, peer));
+        let cells = match (times, ratio) {
+            (Some((arje, peer)), Some(ratio)) => [
+                Time(arje).to_string(),
+                Time(peer).to_string(),
+                significant(ratio),
+            ],
+            _ => ["not measured".to_owned(), String::new(), String::new()],
+        };
+        table.row([what.to_owned(), peer.to_owned()].into_iter().chain(cells));
+    }
+    table
+}
+
+fn pairs(findings: &Findings) -> [(&'static str, &'static str, Pair); 7] {
+    let medians = |a: &Samples, b: &Samples| Some((a.median()?, b.median()?));
+    let starts = |of: fn(&Starts) -> [&Samples; 2]| {
+        let [arje, peer] = of(findings.starts.as_ref()?);
+        medians(arje, peer)
+    };
+    let shots = |of: fn(&OneShots) -> &Samples| {
+        let shots = findings.shots.as_ref()?;
+        medians(&shots.cold, of(shots))
+    };
+    let boot = |peer: usize| {
+        let (arje, busybox) = findings.boots.as_ref()?.sixteen()?;
+        Some((arje, *busybox.get(peer)?))
+    };
+    let (cold, warm, shot, up) = (
+        "start, not in memory",
+        "start, already loaded",
+        "one-shot, not in memory",
+        "16 Wasm Entes up",
+    );
+    [
+        (cold, "posix_spawn + exit, static glibc", starts(|it| [&it.cold, &it.spawn])),
+        (warm, "posix_spawn + exit, static glibc", starts(|it| [&it.warm, &it.spawn])),
+        (warm, "posix_spawn + exit, no libc", starts(|it| [&it.warm, &it.spawn_without_libc])),
+        (shot, "`wasmtime run`, precompiled", shots(|it| &it.precompiled)),
+        (shot, "`wasmtime run`, compiling", shots(|it| &it.compiling)),
+        (up, "busybox init, 16 native, no libc", boot(0)),
+        (up, "busybox init, 16 native, static glibc", boot(1)),
+    ]
 }
 
 fn targets(findings: &Findings) -> [Target; 7] {
@@ -126,8 +182,6 @@ fn neighbour(findings: &Findings) -> Option<(String, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::start::Starts;
-    use crate::stats::Samples;
 
     fn findings(cold: u64, warm: u64, spawn: u64) -> Findings {
         let one = |us| Samples::from_iter([Duration::from_micros(us)]);
