@@ -37,7 +37,7 @@ pub fn main(args: Args, problems: &[String]) -> ! {
     if let Some(reason) = args.rescue {
         // A fault comes here directly, so this is the one place that all ways to rescue pass.
         if Cmdline::read().rescue_off {
-            rescue::reboot();
+            rescue::reboot(&reason);
         }
         rescue::run(&reason);
     }
@@ -54,6 +54,10 @@ pub fn main(args: Args, problems: &[String]) -> ! {
 /// Everything up to the end of the core loop.
 fn boot(args: &Args, problems: &[String], caught: nix::Result<()>) -> Result<Outcome, String> {
     let mut warnings = mount_api_filesystems();
+    // Blocks the signals it takes, so it comes before the first thread: one thread with a signal
+    // unblocked is enough for that signal to end PID 1. The kernel protects init from signals
+    // without a handler, but not when its first thread has them blocked.
+    let poller = Poller::new().map_err(|error| format!("cannot make the core loop: {error}"))?;
     let cmdline = Cmdline::read();
     let level = log_level(&cmdline);
     let console = open_console(level)?;
@@ -83,13 +87,18 @@ fn boot(args: &Args, problems: &[String], caught: nix::Result<()>) -> Result<Out
     let outcome = if cmdline.rescue_now {
         Err("asked for on the kernel command line".to_owned())
     } else {
-        run(args, &cmdline, &console)
+        run(args, &cmdline, &console, poller)
     };
     console.flush(FLUSH);
     outcome
 }
 
-fn run(args: &Args, cmdline: &Cmdline, console: &Console) -> Result<Outcome, String> {
+fn run(
+    args: &Args,
+    cmdline: &Cmdline,
+    console: &Console,
+    poller: Poller,
+) -> Result<Outcome, String> {
     let path = cmdline
         .seed
         .clone()
@@ -109,7 +118,6 @@ fn run(args: &Args, cmdline: &Cmdline, console: &Console) -> Result<Outcome, Str
         tracing::warn!("{warning}");
     }
     announce(console, &path, &card);
-    let poller = Poller::new().map_err(|error| format!("cannot make the core loop: {error}"))?;
     let places = Places {
         store: STORE.into(),
         executor: EXECUTOR.into(),

@@ -43,9 +43,9 @@ pub fn run(reason: &str) -> ! {
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
     say(&format!("rescue: {reason}"));
     let Some(shell) = SHELLS.iter().map(Path::new).find(|path| path.exists()) else {
-        say("rescue: there is no shell in this image; rebooting in 10 seconds");
-        sleep(Duration::from_secs(10));
-        reboot();
+        say("rescue: there is no shell in this image");
+        sleep(Duration::from_secs(10)); // for somebody to read it
+        reboot(reason);
     };
     say("rescue: starting a shell; `reboot -f` leaves");
     loop {
@@ -60,8 +60,9 @@ pub fn run(reason: &str) -> ! {
     }
 }
 
-/// Reboots without a further word, for machines where a rescue shell is forbidden.
-pub fn reboot() -> ! {
+/// Tells why and reboots, for machines where a rescue shell is forbidden or impossible.
+pub fn reboot(reason: &str) -> ! {
+    say(&format!("rescue: {reason}; rebooting"));
     sync();
     let _ = nix::sys::reboot::reboot(nix::sys::reboot::RebootMode::RB_AUTOBOOT);
     // Only reached without the right to reboot. PID 1 must not end.

@@ -32,7 +32,7 @@ fn a_seed_comes_up_with_its_milestones_and_a_shell() {
     // What the shell was given.
     assert_eq!(booted.run("tty"), "/dev/ttyS0\n");
     assert_eq!(
-        booted.run("ls /proc/$PPID/fd | tr '\\n' ' '").trim(),
+        booted.run("ls /proc/$$/fd | tr '\\n' ' '").trim(),
         "0 1 2 10"
     );
     let environment = booted.run("tr '\\0' '\\n' </proc/$$/environ | cut -d= -f1 | sort");
@@ -79,7 +79,7 @@ fn one_flipped_bit_stops_one_ente() {
     let index = image
         .iter()
         .find_map(|(path, entry)| match &entry.node {
-            initrd_builder::tree::Node::File(data) if path == "/ente/aot/index" => {
+            initrd_builder::tree::Node::File(data) if path == "ente/aot/index" => {
                 Some(String::from_utf8(data.to_vec()).unwrap())
             }
             _ => None,
@@ -289,7 +289,7 @@ fn the_command_line_chooses_seed_session_and_rescue() {
     let booted = Booted::with_tree(folder(), &image, |machine| {
         machine.append = vec!["ente.seed=/nowhere".into(), "ente.rescue=off".into()];
     });
-    booted.wait("the seed /nowhere cannot be booted");
+    booted.wait("rescue: the seed /nowhere cannot be booted; rebooting");
     let mut booted = booted;
     booted.vm.wait_exit(machine::DEADLINE).unwrap(); // it reboots instead
 

@@ -108,7 +108,8 @@ pub fn tree(folder: &Path, seed: &Value) -> Tree {
 pub fn changed(tree: &Tree, path_starts_with: &str, change: impl Fn(&mut Vec<u8>)) -> Tree {
     let mut out = Tree::new();
     let mut hits = 0;
-    for (path, entry) in tree.iter() {
+    for (key, entry) in tree.iter() {
+        let path = &format!("/{key}");
         match &entry.node {
             Node::Dir => out.add_dir(path, entry.mode, entry.group),
             Node::Symlink(target) => out.add_symlink(path, target, entry.group),
