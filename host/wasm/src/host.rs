@@ -12,7 +12,7 @@ use arje_card::{Card, Id};
 use arje_store::Store;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -191,10 +191,7 @@ impl Host {
     /// never waits here.
     #[must_use]
     pub fn wait_event(&self, at_most: Duration) -> Option<Event> {
-        match self.events().recv_timeout(at_most) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.events().recv_timeout(at_most).ok()
     }
 
     /// Calls an exported function `(list<u8>) -> list<u8>` of a running service, by its full name.

@@ -1,6 +1,13 @@
 //! The guests, one test per case, under the case's name: what a component does that behaves, fails,
 //! asks for too much, or attacks. `foreach_case!` fails the build when a guest has no test here.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic; helpers outside of test functions, too"
+)]
+
 mod rig;
 
 use arje_card::{Bind, Filesystem, Networking};

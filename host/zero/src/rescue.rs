@@ -38,6 +38,7 @@ pub fn exec(reason: &str) -> ! {
 
 /// Kills what the lost core had started, tells why, and runs shells for ever.
 pub fn run(reason: &str) -> ! {
+    let _ = nix::sys::prctl::set_name(c"ente-zero"); // after the exec of a link it would be "exe"
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
     // Their supervisor is gone, and some may hold the console. -1 is everybody but PID 1.
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
