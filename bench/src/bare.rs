@@ -60,7 +60,10 @@ impl Bare {
     /// One of them fails.
     pub fn start(&self, pin: Sha256, rig: &Rig, steps: &mut Steps) -> Result<(), Error> {
         let begin = Instant::now();
-        let artifact = self.store.artifact(pin, self.fingerprint).map_err(Error::tree)?;
+        let artifact = self
+            .store
+            .artifact(pin, self.fingerprint)
+            .map_err(Error::tree)?;
         let verified = Instant::now();
         let component = self.deserialize(artifact.bytes())?;
         let deserialized = Instant::now();
@@ -85,8 +88,17 @@ impl Bare {
     ///
     /// # Errors
     /// The component has no such export, or a call fails.
-    pub fn calls(&self, pin: Sha256, rig: &Rig, size: usize, count: usize) -> Result<Samples, Error> {
-        let artifact = self.store.artifact(pin, self.fingerprint).map_err(Error::tree)?;
+    pub fn calls(
+        &self,
+        pin: Sha256,
+        rig: &Rig,
+        size: usize,
+        count: usize,
+    ) -> Result<Samples, Error> {
+        let artifact = self
+            .store
+            .artifact(pin, self.fingerprint)
+            .map_err(Error::tree)?;
         let component = self.deserialize(artifact.bytes())?;
         let (mut store, instance) = self.instantiate(&self.link(&component)?, rig)?;
         let echo = echo_of(&instance, &mut store)?;
@@ -119,7 +131,11 @@ impl Bare {
             .map_err(Error::tree)
     }
 
-    fn instantiate(&self, pre: &InstancePre<()>, rig: &Rig) -> Result<(Store<()>, Instance), Error> {
+    fn instantiate(
+        &self,
+        pre: &InstancePre<()>,
+        rig: &Rig,
+    ) -> Result<(Store<()>, Instance), Error> {
         let mut store = Store::new(&self.engine, ());
         store.set_epoch_deadline(1); // nobody counts epochs of this engine
         let made = pre.instantiate_async(&mut store);
@@ -136,5 +152,7 @@ fn echo_of(instance: &Instance, store: &mut Store<()>) -> Result<Echo, Error> {
     let function = instance
         .get_export_index(&mut *store, Some(&interface), ECHO)
         .ok_or_else(missing)?;
-    instance.get_typed_func(store, function).map_err(Error::tree)
+    instance
+        .get_typed_func(store, function)
+        .map_err(Error::tree)
 }

@@ -42,10 +42,30 @@ const ATTACKS: [Attack; 8] = [
     attack("loop_forever_in_run", "run", 1, "an endless loop"),
     attack("loop_forever_in_run", "run", 16, "16 endless loops"),
     attack("hostcall_storm", "service", 1, "a storm of host calls"),
-    attack("grow_memory", "service", 1, "memory grown to its limit, again and again"),
-    attack("grow_two_memories", "run", 1, "two memories grown, again and again"),
-    attack("deep_recursion", "service", 1, "stack overflows, again and again"),
-    attack("trap_in_start_function", "run", 1, "traps at the start, again and again"),
+    attack(
+        "grow_memory",
+        "service",
+        1,
+        "memory grown to its limit, again and again",
+    ),
+    attack(
+        "grow_two_memories",
+        "run",
+        1,
+        "two memories grown, again and again",
+    ),
+    attack(
+        "deep_recursion",
+        "service",
+        1,
+        "stack overflows, again and again",
+    ),
+    attack(
+        "trap_in_start_function",
+        "run",
+        1,
+        "traps at the start, again and again",
+    ),
     attack("stdout_100mb", "run", 1, "lines of 100 MB, again and again"),
 ];
 
@@ -116,7 +136,9 @@ fn sizes(places: &Places, plan: &Plan, pin: Sha256, calls: &mut Calls) -> Result
             ("through the mailbox, from another thread", outside),
             ("wasmtime alone", alone),
         ] {
-            calls.rows.push((format!("{size} B there and back, {what}"), samples));
+            calls
+                .rows
+                .push((format!("{size} B there and back, {what}"), samples));
         }
     }
     rig.end(&service).map(drop)
@@ -225,7 +247,10 @@ fn assault(rig: &Rig, attack: &Attack, pin: Sha256, stop: &AtomicBool) -> Result
             continue;
         };
         let ended = matches!(event.kind, EventKind::Ended { .. });
-        if let Some(slot) = running.iter_mut().find(|card| ended && card.id == event.ente) {
+        if let Some(slot) = running
+            .iter_mut()
+            .find(|card| ended && card.id == event.ente)
+        {
             *slot = fresh();
         }
     }
@@ -275,7 +300,13 @@ impl Calls {
                 continue;
             };
             let (median, p99) = it.ratios().unwrap_or_default();
-            let times = [alone.median, alone.p99, attacked.median, attacked.p99, attacked.max];
+            let times = [
+                alone.median,
+                alone.p99,
+                attacked.median,
+                attacked.p99,
+                attacked.max,
+            ];
             let ratios = [median, p99].map(significant);
             let cells = [it.what.to_owned()].into_iter().chain(ratios);
             table.row(cells.chain(times.map(|time| Time(time).to_string())));

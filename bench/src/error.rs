@@ -37,10 +37,7 @@ pub enum Error {
 
 impl Error {
     /// For `map_err` on a file operation.
-    pub fn io(
-        action: &'static str,
-        path: impl AsRef<Path>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Self::Io {
             action,

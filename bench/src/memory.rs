@@ -114,7 +114,10 @@ fn run_child(count: usize) -> Result<Population, Error> {
 
 /// Nine numbers: four before, four after, and the microseconds in between.
 fn parse(count: u64, text: &str) -> Option<Population> {
-    let numbers: Option<Vec<u64>> = text.split_whitespace().map(|word| word.parse().ok()).collect();
+    let numbers: Option<Vec<u64>> = text
+        .split_whitespace()
+        .map(|word| word.parse().ok())
+        .collect();
     let numbers: [u64; 9] = numbers?.try_into().ok()?;
     let held = |at: usize| Held {
         rss: numbers[at],
@@ -270,7 +273,10 @@ mod tests {
     #[test]
     fn the_kernels_fields() {
         let text = "00400000-7fff [rollup]\nRss:       123 kB\nPss:  45 kB\n";
-        assert_eq!((field(text, "Rss:"), field(text, "Pss:"), field(text, "No:")), (123, 45, 0));
+        assert_eq!(
+            (field(text, "Rss:"), field(text, "Pss:"), field(text, "No:")),
+            (123, 45, 0)
+        );
         assert!(Held::now().unwrap().rss > 0);
     }
 

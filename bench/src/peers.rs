@@ -110,7 +110,10 @@ impl Peer {
             artifact: places.work.join("run_ok.cwasm"),
         };
         let mut compile = Command::new(&peer.program);
-        compile.arg("compile").arg("-o").args([&peer.artifact, &peer.component]);
+        compile
+            .arg("compile")
+            .arg("-o")
+            .args([&peer.artifact, &peer.component]);
         succeed(&mut compile)?;
         Ok(peer)
     }
@@ -143,7 +146,13 @@ fn install(root: &Path, build: bool) -> Result<(), Error> {
     let mut cargo = Command::new("cargo");
     cargo
         .args(["install", PEER, "--locked", "--no-default-features"])
-        .args(["--version", PEER_VERSION, "--features", PEER_FEATURES, "--root"])
+        .args([
+            "--version",
+            PEER_VERSION,
+            "--features",
+            PEER_FEATURES,
+            "--root",
+        ])
         .arg(root)
         .arg("--target-dir")
         .arg(root.join("build"));
@@ -164,7 +173,10 @@ fn succeed(command: &mut Command) -> Result<(), Error> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let last = said.trim().lines().last().unwrap_or_default();
-    Err(Error::program(program, format!("{}: {last}", output.status)))
+    Err(Error::program(
+        program,
+        format!("{}: {last}", output.status),
+    ))
 }
 
 impl OneShots {
@@ -175,7 +187,10 @@ impl OneShots {
         for (what, samples) in [
             ("in the host, already loaded", &self.warm),
             ("in the host, not in memory", &self.cold),
-            ("`wasmtime run` of a precompiled artifact", &self.precompiled),
+            (
+                "`wasmtime run` of a precompiled artifact",
+                &self.precompiled,
+            ),
             ("`wasmtime run`, compiling", &self.compiling),
         ] {
             table.times(what, samples.summary());

@@ -60,7 +60,11 @@ impl Places {
         let exe = std::env::current_exe().map_err(Error::io("find", "arje-bench"))?;
         let engine = arje_engine::engine().map_err(Error::tree)?;
         Ok(Self {
-            root: folders.guests.parent().map(Path::to_owned).unwrap_or_default(),
+            root: folders
+                .guests
+                .parent()
+                .map(Path::to_owned)
+                .unwrap_or_default(),
             programs: exe.parent().map(Path::to_owned).unwrap_or_default(),
             store: work.join("store"),
             work,

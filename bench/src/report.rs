@@ -117,7 +117,11 @@ fn measure(places: &Places, plan: &Plan, report: &mut Report) -> Findings {
     Findings {
         starts: report.section("starts", || start::measure(places, plan), Starts::tables),
         calls: report.section("calls", || calls::measure(places, plan), Calls::tables),
-        shots: report.section("one-shots", || peers::measure(places, plan), OneShots::tables),
+        shots: report.section(
+            "one-shots",
+            || peers::measure(places, plan),
+            OneShots::tables,
+        ),
         memory: report.section("memory", || memory::measure(places, plan), Memory::tables),
         sizes: report.section("sizes", || sizes::measure(places), Sizes::tables),
         boots: report.section("boots", || boot::measure(places, plan), Boots::tables),

@@ -95,7 +95,8 @@ impl Rig {
     /// It ended instead.
     pub fn start_ready(&self, card: &Arc<Card>) -> Result<(), Error> {
         self.start(card);
-        self.wait(card, |kind| matches!(kind, EventKind::Ready)).map(drop)
+        self.wait(card, |kind| matches!(kind, EventKind::Ready))
+            .map(drop)
     }
 
     /// Ends an Ente, if it still lives, and waits until nothing of it is left.
@@ -135,7 +136,10 @@ impl Rig {
     /// # Errors
     /// It does not end.
     pub fn wait_end(&self, card: &Card) -> Result<End, Error> {
-        match self.wait(card, |kind| matches!(kind, EventKind::Ended { .. }))?.kind {
+        match self
+            .wait(card, |kind| matches!(kind, EventKind::Ended { .. }))?
+            .kind
+        {
             EventKind::Ended { end, .. } => Ok(end),
             kind => Err(Error::guest(&card.label, format!("unexpected {kind:?}"))),
         }
@@ -147,7 +151,10 @@ impl Rig {
     /// It ended, or the event did not come.
     pub fn wait(&self, card: &Card, wanted: impl Fn(&EventKind) -> bool) -> Result<Event, Error> {
         let begin = Instant::now();
-        while let Some(event) = self.host.wait_event(DEADLINE.saturating_sub(begin.elapsed())) {
+        while let Some(event) = self
+            .host
+            .wait_event(DEADLINE.saturating_sub(begin.elapsed()))
+        {
             match &event.kind {
                 _ if event.ente != card.id => {}
                 kind if wanted(kind) => return Ok(event),
@@ -155,7 +162,10 @@ impl Rig {
                 _ => {}
             }
         }
-        Err(Error::guest(&card.label, "what was waited for did not come"))
+        Err(Error::guest(
+            &card.label,
+            "what was waited for did not come",
+        ))
     }
 
     /// From the request to the first event (`Started`, sent when the component is verified, loaded and

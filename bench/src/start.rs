@@ -130,14 +130,26 @@ impl Starts {
     fn starts(&self) -> Table {
         let mut table = Table::of_times("Starting: a component beside a process");
         for (what, samples) in [
-            ("component not in memory: verify, load, link, instantiate", &self.cold),
+            (
+                "component not in memory: verify, load, link, instantiate",
+                &self.cold,
+            ),
             ("component already loaded: instantiate", &self.warm),
-            ("the same two as the core loop sees them: not in memory", &self.cold_from_loop),
+            (
+                "the same two as the core loop sees them: not in memory",
+                &self.cold_from_loop,
+            ),
             ("… and already loaded", &self.warm_from_loop),
             ("the first component of a process", &self.first),
             ("posix_spawn + exit + wait, static with glibc", &self.spawn),
-            ("posix_spawn + exit + wait, without libc", &self.spawn_without_libc),
-            ("compiling it (`ente-compile`, sandbox and process included)", &self.compile),
+            (
+                "posix_spawn + exit + wait, without libc",
+                &self.spawn_without_libc,
+            ),
+            (
+                "compiling it (`ente-compile`, sandbox and process included)",
+                &self.compile,
+            ),
         ] {
             table.times(what, samples.summary());
         }
@@ -158,10 +170,19 @@ impl Starts {
         let steps = &self.steps;
         let mut table = Table::of_times("The steps of a start, without an actor");
         for (what, samples) in [
-            ("read and hash module and artifact (`Store::artifact`)", &steps.verify),
-            ("make the component (`Component::deserialize`)", &steps.deserialize),
+            (
+                "read and hash module and artifact (`Store::artifact`)",
+                &steps.verify,
+            ),
+            (
+                "make the component (`Component::deserialize`)",
+                &steps.deserialize,
+            ),
             ("link", &steps.link),
-            ("instantiate, on a fibre (with the image of its memory)", &steps.instantiate),
+            (
+                "instantiate, on a fibre (with the image of its memory)",
+                &steps.instantiate,
+            ),
             ("instantiate again", &steps.again),
             ("drop", &steps.drop),
         ] {

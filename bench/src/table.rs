@@ -137,7 +137,10 @@ mod tests {
         table.times("x", samples.summary());
         table.times("y", None);
         let text = table.to_string();
-        assert!(text.contains("| x    |      2.00 µs | 1.00 µs | 3.00 µs | 3.00 µs |   3 |"), "{text}");
+        assert!(
+            text.contains("| x    |      2.00 µs | 1.00 µs | 3.00 µs | 3.00 µs |   3 |"),
+            "{text}"
+        );
         assert!(text.contains("not measured"), "{text}");
     }
 }

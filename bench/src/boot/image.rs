@@ -20,6 +20,10 @@ const SEED: &str = "seeds/arje-wasm.card.json";
 /// Where the programs of a timed boot are in the image.
 const FIRST: &str = "/bench/first";
 const SERVICE: &str = "/bench/service";
+const MOUNTS: &str = "/bench/mounts";
+
+/// Where `bench/native/mounts.sh` mounts, as far as it does not make the folders itself.
+const MOUNT_POINTS: [&str; 4] = ["/proc", "/sys", "/run", "/tmp"];
 
 /// Which image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +34,8 @@ pub enum Image {
     WasmByScript(usize),
     /// busybox init with native services without a C library.
     BusyboxNative,
+    /// The same, after a script has mounted the file systems that arje mounts.
+    BusyboxMounts,
     /// busybox init with native services with static glibc.
     BusyboxGlibc,
     /// arje with native services without a C library.
@@ -42,9 +48,10 @@ pub enum Image {
 
 impl Image {
     /// All, in an order that puts what is compared side by side.
-    pub const ALL: [Image; 8] = [
+    pub const ALL: [Image; 9] = [
         Image::Wasm(1),
         Image::Wasm(SERVICES),
+        Image::BusyboxMounts,
         Image::BusyboxNative,
         Image::ArjeNative,
         Image::BusyboxGlibc,
@@ -52,6 +59,13 @@ impl Image {
         Image::WasmByScript(SERVICES),
         Image::Seed,
     ];
+
+    fn is_busybox(self) -> bool {
+        matches!(
+            self,
+            Image::BusyboxNative | Image::BusyboxMounts | Image::BusyboxGlibc
+        )
+    }
 
     fn glibc(self) -> bool {
         matches!(self, Image::BusyboxGlibc | Image::ArjeGlibc)
@@ -89,7 +103,10 @@ impl<'p> Images<'p> {
         };
         let bare = "service-freestanding";
         Ok(Self {
-            first: [first("first-arje", "/init")?, first("first-busybox", "/sbin/init")?],
+            first: [
+                first("first-arje", "/init")?,
+                first("first-busybox", "/sbin/init")?,
+            ],
             services: [
                 places.build_native("service-freestanding.c", bare, &FREESTANDING)?,
                 places.build_native("service.c", "service", &[])?,
@@ -106,9 +123,10 @@ impl<'p> Images<'p> {
         if let Some(built) = self.built.get(&image) {
             return Ok(built.clone());
         }
-        let (mut tree, milestones) = match image {
-            Image::BusyboxNative | Image::BusyboxGlibc => (self.busybox(image)?, Vec::new()),
-            _ => self.arje(image)?,
+        let (mut tree, milestones) = if image.is_busybox() {
+            (self.busybox(image)?, Vec::new())
+        } else {
+            self.arje(image)?
         };
         // Before /dev is mounted, and where nobody mounts it.
         for (path, device) in [("/dev/kmsg", (1, 11)), ("/dev/ttyS0", (4, 64))] {
@@ -139,7 +157,9 @@ impl<'p> Images<'p> {
         let assembled = assemble(&options).map_err(Error::tree)?;
         if image == Image::Seed {
             let cards = assembled.seed.walk().map(|visit| visit.card);
-            self.seed_entes = cards.filter(|card| card.payload != Payload::Virtual).count();
+            self.seed_entes = cards
+                .filter(|card| card.payload != Payload::Virtual)
+                .count();
         }
         Ok((assembled.tree, of_seed(&assembled.seed)))
     }
@@ -152,9 +172,7 @@ impl<'p> Images<'p> {
                 (0..count).map(|n| hello(n, pin)).collect()
             }
             Image::ArjeNative | Image::ArjeGlibc => (0..SERVICES).map(native).collect(),
-            Image::Seed | Image::BusyboxNative | Image::BusyboxGlibc => {
-                return Ok(self.places.root.join(SEED));
-            }
+            _ => return Ok(self.places.root.join(SEED)),
         };
         let mut seed = Card::new(id(0), "bench", Payload::Virtual, Supervision::OneShot);
         seed.genesis = entes;
@@ -171,14 +189,27 @@ impl<'p> Images<'p> {
             Some(Node::File(data)) => data.to_vec(),
             _ => return Err(Error::Missing("the image has no busybox".to_owned())),
         };
-        let inittab = format!("::once:{SERVICE}\n").repeat(SERVICES).into_bytes();
+        // busybox init takes two equal commands for one.
+        let services = (0..SERVICES).map(|n| format!("::once:{SERVICE} {n}\n"));
+        let mounts = (image == Image::BusyboxMounts).then(|| format!("::sysinit:{MOUNTS}\n"));
+        let inittab: String = mounts.into_iter().chain(services).collect();
         let read = |path: &Path| std::fs::read(path).map_err(Error::io("read", path));
+        let native = self.places.root.join("bench/native");
         let mut tree = Tree::new();
+        for folder in MOUNT_POINTS {
+            tree.add_dir(folder, 0o755, Group::Skeleton)
+                .map_err(Error::tree)?;
+        }
+        for applet in ["sh", "mount", "mkdir"] {
+            tree.add_symlink(&format!("/bin/{applet}"), "busybox", Group::Busybox)
+                .map_err(Error::tree)?;
+        }
         for (path, data, mode) in [
             (busybox::PATH, program, 0o755),
-            ("/etc/inittab", inittab, 0o644),
+            ("/etc/inittab", inittab.into_bytes(), 0o644),
             (FIRST, read(&self.first[1])?, 0o755),
             (SERVICE, read(self.service(image))?, 0o755),
+            (MOUNTS, read(&native.join("mounts.sh"))?, 0o755),
         ] {
             tree.add_file(path, data, mode, Group::Programs)
                 .map_err(Error::tree)?;

@@ -46,17 +46,54 @@ struct Case {
     text: &'static str,
 }
 
-/// In the order of the table; images in a row are booted in turns.
-const CASES: [Case; 9] = [
-    case(Image::Wasm(1), What::SeedUp, "one Wasm service: its first call (`start`) has returned"),
-    case(Image::Wasm(SERVICES), What::SeedUp, "16 small Wasm Entes up"),
-    case(Image::WasmByScript(SERVICES), What::SeedUp, "… with the script as `/init` that images have by default"),
-    case(Image::BusyboxNative, What::LastService, "busybox init, 16 native services without libc up"),
-    case(Image::BusyboxGlibc, What::LastService, "busybox init, 16 native services with static glibc up"),
-    case(Image::ArjeNative, What::LastService, "arje, the same 16 without libc up"),
+/// In the order of the table.
+const CASES: [Case; 10] = [
+    case(
+        Image::Wasm(1),
+        What::SeedUp,
+        "one Wasm service: its first call (`start`) has returned",
+    ),
+    case(
+        Image::Wasm(SERVICES),
+        What::SeedUp,
+        "16 small Wasm Entes up",
+    ),
+    case(
+        Image::WasmByScript(SERVICES),
+        What::SeedUp,
+        "… with the script as `/init` that images have by default",
+    ),
+    case(
+        Image::BusyboxMounts,
+        What::LastService,
+        "busybox init: the same mounts, 16 native services without libc",
+    ),
+    case(
+        Image::BusyboxNative,
+        What::LastService,
+        "… without any mounts",
+    ),
+    case(
+        Image::BusyboxGlibc,
+        What::LastService,
+        "… without any mounts, services with static glibc",
+    ),
+    case(
+        Image::ArjeNative,
+        What::LastService,
+        "arje, the same 16 without libc",
+    ),
     case(Image::ArjeNative, What::SeedUp, "… and arje knows it"),
-    case(Image::ArjeGlibc, What::LastService, "arje, the same 16 with static glibc up"),
-    case(Image::Seed, What::SeedUp, "the last Ente of `seeds/arje-wasm.card.json`"),
+    case(
+        Image::ArjeGlibc,
+        What::LastService,
+        "… services with static glibc",
+    ),
+    case(
+        Image::Seed,
+        What::SeedUp,
+        "the last Ente of `seeds/arje-wasm.card.json`",
+    ),
 ];
 
 const fn case(image: Image, what: What, text: &'static str) -> Case {
@@ -83,7 +120,10 @@ pub fn measure(places: &Places, plan: &Plan) -> Result<Boots, Error> {
         .map_err(Error::tree)?;
     let mut images = Images::prepare(places)?;
     let mut boots = Boots {
-        rows: CASES.iter().map(|case| (*case, Samples::default())).collect(),
+        rows: CASES
+            .iter()
+            .map(|case| (*case, Samples::default()))
+            .collect(),
         kernel: release(&kernel),
         ..Boots::default()
     };
@@ -100,7 +140,10 @@ pub fn measure(places: &Places, plan: &Plan) -> Result<Boots, Error> {
 
 fn release(kernel: &Kernel) -> String {
     let name = |path: &PathBuf| path.display().to_string();
-    kernel.release.clone().unwrap_or_else(|| name(&kernel.image))
+    kernel
+        .release
+        .clone()
+        .unwrap_or_else(|| name(&kernel.image))
 }
 
 /// Boots once and reads the kernel's time stamps.
@@ -126,7 +169,10 @@ fn boot(kernel: &Kernel, image: &Path, milestones: &[Milestone]) -> Result<Times
 fn failed(image: &Path, reason: &str, console: &str) -> Error {
     let tail: Vec<&str> = console.lines().rev().take(12).collect();
     let tail: Vec<&str> = tail.into_iter().rev().collect();
-    Error::program(image, format!("{reason}; the console ends with\n{}", tail.join("\n")))
+    Error::program(
+        image,
+        format!("{reason}; the console ends with\n{}", tail.join("\n")),
+    )
 }
 
 impl Boots {
@@ -136,7 +182,9 @@ impl Boots {
                 continue;
             }
             samples.push(match case.what {
-                What::SeedUp => times.seed_up.ok_or_else(|| no_time(case, "the seed is up"))?,
+                What::SeedUp => times
+                    .seed_up
+                    .ok_or_else(|| no_time(case, "the seed is up"))?,
                 What::LastService if times.services == SERVICES => times.last_service,
                 What::LastService => {
                     let found = format!("{} of {SERVICES} services", times.services);
@@ -145,7 +193,10 @@ impl Boots {
             });
         }
         if image == Image::Wasm(SERVICES) {
-            times.awake.into_iter().for_each(|awake| self.awake.push(awake));
+            times
+                .awake
+                .into_iter()
+                .for_each(|awake| self.awake.push(awake));
         }
         Ok(())
     }
@@ -156,14 +207,17 @@ impl Boots {
         samples.median()
     }
 
-    /// 16 small Wasm Entes under arje, and busybox init with 16 native services: without a C library, with
-    /// glibc.
+    /// 16 small Wasm Entes under arje, and busybox init with 16 native services: with the same mounts,
+    /// and without any.
     #[must_use]
     pub fn sixteen(&self) -> Option<(Duration, [Duration; 2])> {
         let busybox = |image| self.median(image, What::LastService);
         Some((
             self.median(Image::Wasm(SERVICES), What::SeedUp)?,
-            [busybox(Image::BusyboxNative)?, busybox(Image::BusyboxGlibc)?],
+            [
+                busybox(Image::BusyboxMounts)?,
+                busybox(Image::BusyboxNative)?,
+            ],
         ))
     }
 
@@ -176,23 +230,33 @@ impl Boots {
     /// The tables of this section.
     #[must_use]
     pub fn tables(&self) -> Vec<Table> {
-        let head = ["from the hand-over to", "median", "min", "max", "n", "busybox = 1"];
+        let head = [
+            "from the hand-over to",
+            "median",
+            "min",
+            "max",
+            "n",
+            "busybox = 1",
+        ];
         let mut table = Table::new("Booting, with the deterministic clock", &head);
-        let busybox = self.median(Image::BusyboxNative, What::LastService);
+        let busybox = self.median(Image::BusyboxMounts, What::LastService);
         for (case, samples) in &self.rows {
             let Some(it) = samples.summary() else {
                 table.row([case.text, "not measured"]);
                 continue;
             };
             let ratio = busybox.and_then(|base| crate::stats::ratio(it.median, base));
-            let times = [it.median, it.min, it.max].map(|time| crate::stats::Time(time).to_string());
+            let times =
+                [it.median, it.min, it.max].map(|time| crate::stats::Time(time).to_string());
             let cells = [case.text.to_owned()].into_iter().chain(times);
             let ratio = ratio.map(significant).unwrap_or_default();
             table.row(cells.chain([it.count.to_string(), ratio]));
         }
         if let Some(awake) = self.awake() {
             let awake = crate::stats::Time(awake);
-            table.note(format!("PID 1's own first line comes {awake} after the hand-over (16 Wasm Entes)."));
+            table.note(format!(
+                "PID 1's own first line comes {awake} after the hand-over (16 Wasm Entes)."
+            ));
         }
         table.note(format!(
             "Linux {}, `-accel tcg,thread=single -icount shift=1,sleep=off -cpu Nehalem,+rdrand -m 512`. The \
@@ -204,5 +268,8 @@ impl Boots {
 }
 
 fn no_time(case: &Case, what: &str) -> Error {
-    Error::Tree(format!("a boot for \"{}\" ended without its time: {what}", case.text))
+    Error::Tree(format!(
+        "a boot for \"{}\" ended without its time: {what}",
+        case.text
+    ))
 }

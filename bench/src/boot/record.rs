@@ -25,7 +25,11 @@ pub fn parse(console: &str) -> Option<Times> {
     };
     let begin = at("bench: handover")?;
     let since = |at: u64| Duration::from_micros(at.saturating_sub(begin));
-    let up = || records.iter().filter(|(_, text)| *text == "bench: service up");
+    let up = || {
+        records
+            .iter()
+            .filter(|(_, text)| *text == "bench: service up")
+    };
     Some(Times {
         awake: at("ente-zero despierta").map(since),
         seed_up: at("the seed is up").map(since),
