@@ -239,6 +239,9 @@ impl Distribution {
             .env(START_FILE, self.wasi_libc.join("crt1-command.o"));
         flags.push(format!("-Lnative={}", self.wasi_libc.display()));
         flags.push("-Clink-self-contained=no".to_owned());
+        // `std` names functions for threads, which Debian's libc keeps apart; starting one fails
+        // at run time, as with the other compilers.
+        flags.push("-Clink-arg=-lwasi-emulated-pthread".to_owned());
     }
 }
 
