@@ -1,14 +1,6 @@
 //! ente-zero as PID 1, in QEMU: booting, refusing, enduring, ending.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test may panic; helpers outside of test functions, too"
-)]
-
-mod machine;
-
-use machine::{Booted, changed, folder, native, restart, seed, shell, tree, wasm};
+use crate::machine::{self, Booted, changed, folder, native, restart, seed, shell, tree, wasm};
 use serde_json::{Value, json};
 
 #[test]

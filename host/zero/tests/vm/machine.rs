@@ -70,19 +70,21 @@ pub fn folder() -> TempDir {
     TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
+/// A program that is built by itself: from the environment, else beside ente-zero.
+pub fn helper(variable: &str, name: &str) -> PathBuf {
+    let zero = PathBuf::from(env!("CARGO_BIN_EXE_ente-zero"));
+    std::env::var_os(variable).map_or_else(|| zero.with_file_name(name), PathBuf::from)
+}
+
 /// All helpers in one folder, as the builder wants them.
 fn helpers(folder: &Path) -> PathBuf {
-    let zero = PathBuf::from(env!("CARGO_BIN_EXE_ente-zero"));
-    let from = |variable: &str, name: &str| {
-        std::env::var_os(variable).map_or_else(|| zero.with_file_name(name), PathBuf::from)
-    };
     let helpers = folder.join("helpers");
     std::fs::create_dir_all(&helpers).unwrap();
     for (name, source) in [
-        ("ente-zero", zero.clone()),
-        ("ente", from("ARJE_ENTE", "ente")),
-        ("ente-spawn", from("ARJE_ENTE_SPAWN", "ente-spawn")),
-        ("ente-compile", from("ARJE_ENTE_COMPILE", "ente-compile")),
+        ("ente-zero", helper("ARJE_ENTE_ZERO", "ente-zero")),
+        ("ente", helper("ARJE_ENTE", "ente")),
+        ("ente-spawn", helper("ARJE_ENTE_SPAWN", "ente-spawn")),
+        ("ente-compile", helper("ARJE_ENTE_COMPILE", "ente-compile")),
     ] {
         assert!(
             source.exists(),

@@ -1,0 +1,10 @@
+//! ente-zero as PID 1 in QEMU, and with somebody else's program.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may panic; helpers outside of test functions, too"
+)]
+
+mod boot;
+mod machine;
+mod third_party;
