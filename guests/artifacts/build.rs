@@ -83,17 +83,17 @@ fn build() -> Result<()> {
     at(&out, fs::write(&out, generated(&folders, &entries, &cases)))
 }
 
-/// The target folder is the first above ours that cargo has marked, so it is right for
-/// `CARGO_TARGET_DIR`, `--target-dir` and the configuration alike. With `--target`, cargo marks the
-/// target's own folder below it too.
+/// The target folder is known by its shape below: `[TRIPLE/]PROFILE/build/PACKAGE-HASH/out`. So it is
+/// right for `CARGO_TARGET_DIR`, `--target-dir` and the configuration alike.
 fn folders() -> Result<Folders> {
     let here = env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set")?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     let triple = env::var_os("TARGET").unwrap_or_default();
     let target = out
         .ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").exists() && folder.file_name() != Some(&triple))
-        .ok_or_else(|| format!("no CACHEDIR.TAG above {}", out.display()))?;
+        .skip(4)
+        .find(|folder| folder.file_name() != Some(&triple))
+        .ok_or_else(|| format!("no target folder above {}", out.display()))?;
     let guests = Path::new(&here)
         .parent()
         .ok_or("the crate has no parent folder")?;

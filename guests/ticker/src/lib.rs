@@ -1,11 +1,11 @@
-//! A service on a timer: logs a line every [`PERIOD`], and at the end how many.
+//! A service on a timer: logs a line (for those who want to see it) every [`PERIOD`], and at the end how many.
 #![cfg_attr(target_family = "wasm", no_std)]
 
 extern crate alloc;
 
 use alloc::string::String;
 use arje_sdk::{
-    CardInfo, Health, Service, StopReason, Timers, clock, freestanding, info, service, timer,
+    CardInfo, Health, Service, StopReason, Timers, clock, debug, freestanding, info, service, timer,
 };
 use core::time::Duration;
 
@@ -48,7 +48,7 @@ impl Timers for Ticker {
     fn on_timer(&mut self, _token: u64) {
         self.ticks += 1;
         self.last = clock::monotonic();
-        info!("tick"; number = self.ticks);
+        debug!("tick"; number = self.ticks);
         if let Err(reason) = Self::arm() {
             arje_sdk::error!("this was the last tick"; reason = reason);
         }
