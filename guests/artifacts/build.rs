@@ -5,7 +5,7 @@
 #[expect(dead_code, reason = "the library and the tests use the rest")]
 mod builder;
 
-use builder::manifest::{self, Entry};
+use builder::manifest::{Components, Entry};
 use builder::toolchain::{self, Toolchain};
 use builder::{Folders, Result, at, nested};
 use std::env;
@@ -50,13 +50,12 @@ fn main() {
 
 fn build() -> Result<()> {
     let folders = folders()?;
-    let components = folders.components();
-    at(&components, fs::create_dir_all(&components))?;
+    let components = Components::open(folders.components())?;
     watch(&folders);
 
     let toolchain = toolchain::choose(&folders)?;
     let mark = folders.own().join("TOOLCHAIN");
-    manifest::write(&mark, format!("{}\n", toolchain.describe()?).as_bytes())?;
+    components.write(&mark, format!("{}\n", toolchain.describe()?).as_bytes())?;
     if toolchain.way() != "installed" {
         println!(
             "cargo::warning=guests are built with {}",
@@ -66,15 +65,15 @@ fn build() -> Result<()> {
     compile(&toolchain, &folders)?;
 
     let cases = cases(&folders.guests.join("cases"))?;
-    let entries = install(&toolchain, &folders, &cases)?;
+    let entries = install(&components, &toolchain.output(&folders), &cases)?;
     let mut keep: Vec<&str> = entries.iter().map(|e| e.name.as_str()).collect();
     keep.extend(
         builder::third_party::PROGRAMS
             .iter()
             .map(|program| program.name),
     );
-    manifest::prune(&components, &keep)?;
-    manifest::write_manifest(&components)?;
+    components.prune(&keep)?;
+    components.write_manifest()?;
     for entry in &entries {
         println!("cargo::rerun-if-changed={}", entry.path.display());
     }
@@ -161,14 +160,12 @@ fn cases(folder: &Path) -> Result<Vec<Case>> {
     }
 }
 
-fn install(toolchain: &Toolchain, folders: &Folders, cases: &[Case]) -> Result<Vec<Entry>> {
-    let output = toolchain.output(folders);
-    let components = folders.components();
+fn install(components: &Components, output: &Path, cases: &[Case]) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for name in GUESTS {
         let path = output.join(format!("{name}.wasm"));
         let wasm = at(&path, fs::read(&path))?;
-        entries.push(manifest::install(&components, name, &wasm)?);
+        entries.push(components.install(name, &wasm)?);
     }
     for case in cases {
         let wasm = match &case.wat {
@@ -178,7 +175,7 @@ fn install(toolchain: &Toolchain, folders: &Folders, cases: &[Case]) -> Result<V
                 at(&path, fs::read(&path))?
             }
         };
-        entries.push(manifest::install(&components, &case.name, &wasm)?);
+        entries.push(components.install(&case.name, &wasm)?);
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)

@@ -1,7 +1,7 @@
 //! Builds programs that nobody here wrote, from their published crates and unchanged: proof that
 //! any `wasi:cli` component runs. Not part of the build script, because it takes minutes.
 
-use super::manifest::{self, Entry};
+use super::manifest::Components;
 use super::toolchain::Toolchain;
 use super::{Folders, Result, at, nested};
 use std::fs;
@@ -42,27 +42,28 @@ pub fn build(
         )
     })?;
     let version = version.unwrap_or(known.version);
-    let components = folders.components();
-    let path = components.join(format!("{name}.wasm"));
+    let path = folders.components().join(format!("{name}.wasm"));
     let root = folders.own().join("third-party").join(name);
     let stamp = root.join("built");
     let state = format!("{version}, {}\n", toolchain.describe()?);
     if path.exists() && fs::read_to_string(&stamp).is_ok_and(|old| old == state) {
         return Ok(path);
     }
-    let entry = install(toolchain, folders, &root, name, version)?;
-    manifest::write_manifest(&components)?;
+    let wasm = compile(toolchain, folders, &root, name, version)?;
+    let components = Components::open(folders.components())?;
+    let entry = components.install(name, &wasm)?;
+    components.write_manifest()?;
     at(&stamp, fs::write(&stamp, state))?;
     Ok(entry.path)
 }
 
-fn install(
+fn compile(
     toolchain: &Toolchain,
     folders: &Folders,
     root: &Path,
     name: &str,
     version: &str,
-) -> Result<Entry> {
+) -> Result<Vec<u8>> {
     // Whatever an earlier version left would be taken for this one's.
     let _ = fs::remove_dir_all(root);
     at(root, fs::create_dir_all(root))?;
@@ -78,8 +79,7 @@ fn install(
         .arg(root);
     nested::run(&mut cargo)?;
     let binary = only_component(&root.join("bin"))?;
-    let wasm = at(&binary, fs::read(&binary))?;
-    manifest::install(&folders.components(), name, &wasm)
+    at(&binary, fs::read(&binary))
 }
 
 /// The one component in a folder; its name is the program's own affair (`rg.wasm`).
