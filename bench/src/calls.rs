@@ -243,7 +243,7 @@ fn assault(rig: &Rig, attack: &Attack, pin: Sha256, stop: &AtomicBool) -> Result
     };
     let mut running: Vec<Arc<Card>> = (0..attack.count).map(|_| fresh()).collect();
     while !stop.load(Ordering::Acquire) {
-        let Some(event) = rig.host.wait_event(LOOK) else {
+        let Some(event) = rig.next_event(LOOK) else {
             continue;
         };
         let ended = matches!(event.kind, EventKind::Ended { .. });

@@ -10,6 +10,7 @@ mod native;
 mod peers;
 mod places;
 mod plan;
+mod ratios;
 mod report;
 mod rig;
 mod sizes;

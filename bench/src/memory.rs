@@ -157,7 +157,7 @@ pub fn child(count: usize) -> Result<(), Error> {
 
 fn wait_ready(rig: &Rig) -> Result<(), Error> {
     loop {
-        match rig.host.wait_event(DEADLINE) {
+        match rig.next_event(DEADLINE) {
             Some(Event {
                 kind: EventKind::Ready,
                 ..

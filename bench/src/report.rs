@@ -9,6 +9,7 @@ use crate::memory::{self, Memory};
 use crate::peers::{self, OneShots};
 use crate::places::Places;
 use crate::plan::Plan;
+use crate::ratios;
 use crate::sizes::{self, Sizes};
 use crate::start::{self, Starts};
 use crate::table::Table;
@@ -104,7 +105,7 @@ pub fn run(plan: &Plan, selection: &Selection) -> Result<bool, Error> {
     };
     report.say("## arje bench\n");
     let findings = measure(&places, plan, &mut report);
-    report.say(&verdict::peers(&findings).to_string());
+    report.say(&ratios::table(&findings).to_string());
     report.say(&verdict::table(&findings).to_string());
     report.say(&format!("The run took {} s.", begin.elapsed().as_secs()));
     let path = places.work.join("report.md");

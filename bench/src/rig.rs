@@ -1,8 +1,9 @@
 //! A Wasm host for measuring, with a clock that is read on the very thread that announces an event.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use arje_card::{Card, Entry, Id, Payload, Pin, Supervision, WasmPayload};
@@ -15,6 +16,12 @@ use crate::places::Places;
 /// Nothing that is measured takes this long; what does is broken.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// How often a waiting thread looks: rarely enough that most samples are over at the first look.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// How long a worker is kept busy before it is timed: a processor that idled is slow at first.
+const WARM_UP: Duration = Duration::from_micros(100);
+
 /// The incarnation of every Ente here: identities are not used twice.
 const INCARNATION: u64 = 1;
 
@@ -24,6 +31,8 @@ pub struct Rig {
     /// The host itself.
     pub host: Arc<Host>,
     clock: Arc<Clock>,
+    /// Events taken so far, to be compared with the clock's strokes.
+    taken: Arc<AtomicU64>,
 }
 
 /// Takes the time of the first event after it was armed.
@@ -31,6 +40,8 @@ struct Clock {
     origin: Instant,
     /// Nanoseconds since `origin`; 0 while armed.
     first: AtomicU64,
+    /// How often it was struck: once for each event, soon after the event can be taken.
+    strokes: AtomicU64,
 }
 
 impl Clock {
@@ -43,6 +54,7 @@ impl Clock {
         let _ = self
             .first
             .compare_exchange(0, now, Ordering::AcqRel, Ordering::Acquire);
+        self.strokes.fetch_add(1, Ordering::AcqRel);
     }
 
     fn first(&self) -> Option<Instant> {
@@ -67,6 +79,7 @@ impl Rig {
         let clock = Arc::new(Clock {
             origin: Instant::now(),
             first: AtomicU64::new(0),
+            strokes: AtomicU64::new(0),
         });
         let struck = Arc::clone(&clock);
         let host = Host::new(HostConfig {
@@ -78,7 +91,23 @@ impl Rig {
         Ok(Self {
             host: Arc::new(host),
             clock,
+            taken: Arc::default(),
         })
+    }
+
+    /// The next event of any Ente; `None` if there is none in time.
+    pub fn next_event(&self, at_most: Duration) -> Option<Event> {
+        let event = self.host.wait_event(at_most)?;
+        self.taken.fetch_add(1, Ordering::AcqRel);
+        Some(event)
+    }
+
+    /// Waits until the strokes of all events taken have fallen: they belong to what is over.
+    fn settle(&self) {
+        let taken = self.taken.load(Ordering::Acquire);
+        spin_while(DEADLINE, || {
+            self.clock.strokes.load(Ordering::Acquire) < taken
+        });
     }
 
     /// Starts an Ente and returns at once.
@@ -120,7 +149,7 @@ impl Rig {
             let _ = self.host.kill(*id, INCARNATION); // as in `end`
         }
         while !open.is_empty() {
-            let Some(event) = self.host.wait_event(DEADLINE) else {
+            let Some(event) = self.next_event(DEADLINE) else {
                 let left = format!("{} components did not end", open.len());
                 return Err(Error::Tree(left));
             };
@@ -151,10 +180,7 @@ impl Rig {
     /// It ended, or the event did not come.
     pub fn wait(&self, card: &Card, wanted: impl Fn(&EventKind) -> bool) -> Result<Event, Error> {
         let begin = Instant::now();
-        while let Some(event) = self
-            .host
-            .wait_event(DEADLINE.saturating_sub(begin.elapsed()))
-        {
+        while let Some(event) = self.next_event(DEADLINE.saturating_sub(begin.elapsed())) {
             match &event.kind {
                 _ if event.ente != card.id => {}
                 kind if wanted(kind) => return Ok(event),
@@ -169,26 +195,33 @@ impl Rig {
     }
 
     /// From the request to the first event (`Started`, sent when the component is verified, loaded and
-    /// instantiated), without a change of threads: asked on a worker, and timed on the worker that
-    /// announces it.
+    /// instantiated): asked on a worker thread, which the actor then has, and timed by whoever announces
+    /// it. No thread waits for another in between, and the processor is not woken from idling.
     ///
     /// # Errors
     /// It did not become Ready.
     pub fn time_on_worker(&self, card: &Arc<Card>) -> Result<Duration, Error> {
+        self.settle();
+        self.clock.arm();
         let (rig, starting) = (self.clone(), Arc::clone(card));
-        let task = self.host.workers().spawn(async move {
-            rig.clock.arm();
+        let (asked, when) = mpsc::sync_channel(1);
+        drop(self.host.workers().spawn(async move {
+            spin_while(WARM_UP, || true);
             let begin = Instant::now();
             rig.start(&starting);
-            // Gives the worker to the actor, until the event is there.
-            while rig.clock.first().is_none() && begin.elapsed() < DEADLINE {
-                tokio::task::yield_now().await;
-            }
-            rig.clock.first().map(|first| first.duration_since(begin))
-        });
-        let took = self.host.workers().block_on(task).map_err(Error::tree)?;
+            let _ = asked.send(begin); // the channel has room, and this function waits for it
+        }));
+        // Asleep, since two processors are often one core: spinning here would slow the worker down.
+        let patience = Instant::now() + DEADLINE;
+        while self.clock.first().is_none() && Instant::now() < patience {
+            thread::sleep(LOOK);
+        }
+        let begin = when.recv().map_err(Error::tree)?;
         self.wait(card, |kind| matches!(kind, EventKind::Ready))?;
-        took.ok_or_else(|| Error::guest(&card.label, "no event"))
+        let first = self.clock.first();
+        first
+            .map(|first| first.duration_since(begin))
+            .ok_or_else(|| Error::guest(&card.label, "no event"))
     }
 
     /// The same as the core loop sees it: asked on another thread, which then waits for the event.
@@ -202,6 +235,14 @@ impl Rig {
         let took = begin.elapsed();
         self.wait(card, |kind| matches!(kind, EventKind::Ready))?;
         Ok(took)
+    }
+}
+
+/// Keeps the processor busy while the condition holds, at most as long as given.
+fn spin_while(at_most: Duration, condition: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while condition() && begin.elapsed() < at_most {
+        std::hint::spin_loop();
     }
 }
 

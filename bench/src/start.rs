@@ -29,7 +29,8 @@ pub struct Starts {
     pub spawn: Samples,
     /// The same of a program without a C library.
     pub spawn_without_libc: Samples,
-    steps: Steps,
+    /// The parts of a start, without an actor.
+    pub steps: Steps,
     module_bytes: u64,
     artifact_bytes: u64,
 }

@@ -14,7 +14,7 @@ use arje_qemu::{Machine, Vm};
 use crate::error::Error;
 use crate::places::Places;
 use crate::plan::Plan;
-use crate::stats::{Samples, significant};
+use crate::stats::{Samples, Time, ratio, significant};
 use crate::table::Table;
 use image::{Image, Images};
 use record::Times;
@@ -227,6 +227,14 @@ impl Boots {
         self.awake.median()
     }
 
+    /// What each Wasm Ente after the first adds.
+    #[must_use]
+    pub fn each_further(&self) -> Option<Duration> {
+        let up = |count| self.median(Image::Wasm(count), What::SeedUp);
+        let further = up(SERVICES)?.checked_sub(up(1)?)?;
+        Some(further / (SERVICES as u32 - 1))
+    }
+
     /// The tables of this section.
     #[must_use]
     pub fn tables(&self) -> Vec<Table> {
@@ -245,17 +253,17 @@ impl Boots {
                 table.row([case.text, "not measured"]);
                 continue;
             };
-            let ratio = busybox.and_then(|base| crate::stats::ratio(it.median, base));
-            let times =
-                [it.median, it.min, it.max].map(|time| crate::stats::Time(time).to_string());
+            let ratio = busybox.and_then(|base| ratio(it.median, base));
+            let times = [it.median, it.min, it.max].map(|time| Time(time).to_string());
             let cells = [case.text.to_owned()].into_iter().chain(times);
             let ratio = ratio.map(significant).unwrap_or_default();
             table.row(cells.chain([it.count.to_string(), ratio]));
         }
-        if let Some(awake) = self.awake() {
-            let awake = crate::stats::Time(awake);
+        if let (Some(awake), Some(each)) = (self.awake(), self.each_further()) {
+            let [awake, each] = [awake, each].map(Time);
             table.note(format!(
-                "PID 1's own first line comes {awake} after the hand-over (16 Wasm Entes)."
+                "PID 1's own first line comes {awake} after the hand-over; each Wasm Ente after the first \
+                 adds {each}."
             ));
         }
         table.note(format!(
