@@ -144,8 +144,8 @@ pub fn child(count: usize) -> Result<(), Error> {
     // The engine, the module and the first fibre are there before anything is counted.
     let first = hello(pin);
     rig.start_ready(&first)?;
-    let cards: Vec<Arc<Card>> = (0..count).map(|_| hello(pin)).collect();
     let before = Held::now()?;
+    let cards: Vec<Arc<Card>> = (0..count).map(|_| hello(pin)).collect();
     let begin = Instant::now();
     cards.iter().for_each(|card| rig.start(card));
     (0..count).try_for_each(|_| wait_ready(&rig))?;
@@ -244,7 +244,7 @@ impl Memory {
             ]);
         }
         table.note(
-            "Differences of /proc/self/smaps_rollup, in a process of its own for each row. RSS counts a page \
+            "Differences of /proc/self/smaps_rollup, in a process of its own for each row; the Cards count too. RSS counts a page \
              of the module's initial memory once for each Ente that maps it, PSS counts it once in all. Page tables are the \
              kernel's and in neither.",
         );

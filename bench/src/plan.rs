@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-/// Numbers of rounds. The full run takes some ten minutes, the quick one is for trying things out.
+/// Numbers of rounds. The full run takes some four minutes, the quick one is for trying things out.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// Rounds of loading and spawning; each loads two components that were never loaded before.
-    pub load_rounds: usize,
-    /// Repetitions within a round of what is fast.
+    /// Rounds of loading and spawning, which take turns.
+    pub rounds: usize,
+    /// Components in a round that were never loaded before, for each of two ways to start them.
+    pub cold: usize,
+    /// Repetitions in a round of everything else.
     pub repeats: usize,
     /// Calls of each size.
     pub calls: usize,
@@ -26,8 +28,9 @@ pub struct Plan {
 impl Plan {
     /// For the numbers in the documentation.
     pub const FULL: Plan = Plan {
-        load_rounds: 60,
-        repeats: 10,
+        rounds: 12,
+        cold: 5,
+        repeats: 50,
         calls: 100_000,
         neighbour: Duration::from_secs(2),
         oneshot_rounds: 40,
@@ -38,8 +41,9 @@ impl Plan {
 
     /// Ends within three minutes.
     pub const QUICK: Plan = Plan {
-        load_rounds: 10,
-        repeats: 5,
+        rounds: 3,
+        cold: 4,
+        repeats: 20,
         calls: 5_000,
         neighbour: Duration::from_millis(300),
         oneshot_rounds: 6,

@@ -41,41 +41,51 @@ pub struct Starts {
 /// A program or component is missing or does not run.
 pub fn measure(places: &Places, plan: &Plan) -> Result<Starts, Error> {
     let mut starts = Starts::default();
-    let variants = variants(places, 2 * plan.load_rounds, &mut starts)?;
+    let variants = variants(places, 2 * plan.cold * plan.rounds, &mut starts)?;
     let natives = [Nothing::with_libc(places)?, Nothing::without_libc(places)?];
     let resident = places.stock("hello")?;
     let rig = Rig::new(places)?;
     let bare = Bare::new(places)?;
     starts.first.push(rig.time_on_worker(&hello(resident))?);
-    for pair in variants.chunks_exact(2) {
-        cold(&rig, pair, &mut starts)?;
-        for _ in 0..plan.repeats {
-            warm(&rig, resident, &mut starts)?;
-            starts.spawn.push(natives[0].run()?);
-            starts.spawn_without_libc.push(natives[1].run()?);
-            bare.start(resident, &rig, &mut starts.steps)?;
+    for fresh in variants.chunks_exact(2 * plan.cold) {
+        let (on_worker, from_loop) = fresh.split_at(plan.cold);
+        let resident = vec![resident; plan.repeats];
+        worker_starts(&rig, on_worker, &mut starts.cold)?;
+        worker_starts(&rig, &resident, &mut starts.warm)?;
+        loop_starts(&rig, from_loop, &mut starts.cold_from_loop)?;
+        loop_starts(&rig, &resident, &mut starts.warm_from_loop)?;
+        spawns(&natives[0], plan.repeats, &mut starts.spawn)?;
+        spawns(&natives[1], plan.repeats, &mut starts.spawn_without_libc)?;
+        for pin in resident {
+            bare.start(pin, &rig, &mut starts.steps)?;
         }
     }
     Ok(starts)
 }
 
-fn cold(rig: &Rig, pair: &[Sha256], starts: &mut Starts) -> Result<(), Error> {
-    for (n, pin) in pair.iter().enumerate() {
+fn worker_starts(rig: &Rig, pins: &[Sha256], samples: &mut Samples) -> Result<(), Error> {
+    for pin in pins {
         let card = hello(*pin);
-        match n {
-            0 => starts.cold.push(rig.time_on_worker(&card)?),
-            _ => starts.cold_from_loop.push(rig.time_from_loop(&card)?),
-        }
+        samples.push(rig.time_on_worker(&card)?);
         rig.end(&card)?;
     }
     Ok(())
 }
 
-fn warm(rig: &Rig, pin: Sha256, starts: &mut Starts) -> Result<(), Error> {
-    let cards = [hello(pin), hello(pin)];
-    starts.warm.push(rig.time_on_worker(&cards[0])?);
-    starts.warm_from_loop.push(rig.time_from_loop(&cards[1])?);
-    cards.iter().try_for_each(|card| rig.end(card).map(drop))
+fn loop_starts(rig: &Rig, pins: &[Sha256], samples: &mut Samples) -> Result<(), Error> {
+    for pin in pins {
+        let card = hello(*pin);
+        samples.push(rig.time_from_loop(&card)?);
+        rig.end(&card)?;
+    }
+    Ok(())
+}
+
+fn spawns(program: &Nothing, count: usize, samples: &mut Samples) -> Result<(), Error> {
+    for _ in 0..count {
+        samples.push(program.run()?);
+    }
+    Ok(())
 }
 
 /// Puts so many components into the store that differ in their pins only, and compiles each.
