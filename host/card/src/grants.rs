@@ -351,6 +351,7 @@ An import may name any compatible version (same major; for 0.x the same minor). 
 (`wasi:cli/run`, `arje:ente/service`, `wasi:http/incoming-handler`) need no permission; `entry` names one of them.
 
 `permissions.networking` also bounds what a socket may do: `loopback` binds and connects on loopback addresses only,
-`outbound` connects to anywhere and listens on loopback, `full` does both anywhere. `permissions.filesystem` bounds the
+`outbound` connects to anywhere and never listens, `full` does both anywhere. A socket in the Card's `listen` is the
+host's: on loopback it needs `loopback` or more, elsewhere `full`. `permissions.filesystem` bounds the
 Card's `preopens`: a folder with `\"ro\": true` needs `read-only`, any other `read-write`.
 ";

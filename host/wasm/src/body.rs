@@ -3,6 +3,7 @@
 use crate::capability::{CardInfo, StopReason};
 use crate::ctx::Ctx;
 use crate::exports::Exports;
+use crate::trap::told;
 use tokio::sync::oneshot;
 use wasmtime::component::{
     ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc, Val,
@@ -105,11 +106,11 @@ impl Body {
                 let (result,) = self
                     .typed::<_, (Result<(), String>,)>(start, (info,))
                     .await?;
-                Ok(result.map_or_else(Reply::Failed, |()| Reply::Done))
+                Ok(result.map_or_else(|text| Reply::Failed(told(&text)), |()| Reply::Done))
             }
             Job::Health(health) => {
                 let (result,) = self.typed::<_, (Result<(), String>,)>(health, ()).await?;
-                Ok(result.map_or_else(Reply::Failed, |()| Reply::Done))
+                Ok(result.map_or_else(|text| Reply::Failed(told(&text)), |()| Reply::Done))
             }
             Job::Stop(stop, reason) => {
                 self.typed::<_, ()>(stop, (reason,)).await?;
@@ -166,8 +167,8 @@ impl Body {
         Ok(match results.first() {
             Some(Val::Result(Err(None))) => Reply::Failed(String::new()),
             Some(Val::Result(Err(Some(error)))) => Reply::Failed(match &**error {
-                Val::String(text) => text.clone(),
-                other => format!("{other:?}"),
+                Val::String(text) => told(text),
+                other => told(&format!("{other:?}")),
             }),
             _ => Reply::Done,
         })

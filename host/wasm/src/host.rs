@@ -163,7 +163,8 @@ impl Host {
         self.with(ente, incarnation, |living| living.control.stop(reason))
     }
 
-    /// Ends an incarnation at once: it is dropped wherever it is, at the next epoch at the latest.
+    /// Ends an incarnation at once: it is dropped wherever it is, a computing one at its next epoch.
+    /// Its [`EventKind::Ended`] comes when nothing of it is left.
     ///
     /// # Errors
     ///

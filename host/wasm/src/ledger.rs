@@ -5,7 +5,8 @@
 //! and tables, of all instances that serve it — is summed in one [`Ledger`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use tokio::sync::Notify;
 use wasmtime::{ResourceLimiter, Result};
 
 /// What one table element costs the host, in bytes: a pointer and its share of the lazily made
@@ -24,6 +25,8 @@ pub(crate) struct Ledger {
     cap: u64,
     used: AtomicU64,
     peak: AtomicU64,
+    shares: AtomicUsize,
+    emptied: Notify,
 }
 
 impl Ledger {
@@ -32,6 +35,8 @@ impl Ledger {
             cap,
             used: AtomicU64::new(0),
             peak: AtomicU64::new(0),
+            shares: AtomicUsize::new(0),
+            emptied: Notify::new(),
         })
     }
 
@@ -43,6 +48,19 @@ impl Ledger {
     /// The most that was in use at any time.
     pub(crate) fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
+    }
+
+    /// Returns once no store draws on this account: all instances of the Ente are gone.
+    pub(crate) async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            tokio::pin!(emptied);
+            emptied.as_mut().enable(); // before the look, so that no change is missed
+            if self.shares.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            emptied.await;
+        }
     }
 
     fn take(&self, bytes: u64) -> bool {
@@ -68,6 +86,7 @@ pub(crate) struct Share {
 
 impl Share {
     pub(crate) fn new(ledger: Arc<Ledger>, table_cap: u64) -> Share {
+        ledger.shares.fetch_add(1, Ordering::AcqRel);
         Share {
             ledger,
             taken: 0,
@@ -88,6 +107,9 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.ledger.used.fetch_sub(self.taken, Ordering::Relaxed);
+        if self.ledger.shares.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.ledger.emptied.notify_waiters();
+        }
     }
 }
 

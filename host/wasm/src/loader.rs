@@ -16,6 +16,10 @@ use wasmtime::component::{Component, InstancePre};
 /// for those that happen to be between two incarnations.
 const KEPT: usize = 16;
 
+/// Bytes of a `.wasm` from which on verifying and mapping it is left to a thread of its own; below
+/// it takes well under a millisecond, which is less than handing it over.
+const LARGE_MODULE: u64 = 1 << 20;
+
 /// Why a Card's component did not come to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadError(pub(crate) String);
@@ -60,11 +64,13 @@ pub(crate) struct Loader {
     cache: Mutex<Cache>,
 }
 
+type Slot = Arc<tokio::sync::Mutex<Weak<Loaded>>>;
+
 #[derive(Default)]
 struct Cache {
     /// One lock per module being loaded or loaded, so that two Entes with the same module load it
     /// once and different modules load at the same time.
-    by_pin: HashMap<Pin, Arc<Mutex<Weak<Loaded>>>>,
+    by_pin: HashMap<Pin, Slot>,
     kept: VecDeque<Arc<Loaded>>,
 }
 
@@ -83,20 +89,33 @@ impl Loader {
     }
 
     /// The module with this pin, from memory or from the store.
-    pub(crate) fn load(&self, pin: &Pin) -> Result<Arc<Loaded>, LoadError> {
+    pub(crate) async fn load(self: &Arc<Self>, pin: &Pin) -> Result<Arc<Loaded>, LoadError> {
         let slot = self.slot(pin);
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = slot.lock().await;
         if let Some(loaded) = slot.upgrade() {
             return Ok(loaded);
         }
+        let path = self.store.module_path((*pin.as_bytes()).into());
+        let large = std::fs::metadata(path).is_ok_and(|meta| meta.len() > LARGE_MODULE);
+        let loaded = if large {
+            let (this, pin) = (Arc::clone(self), *pin);
+            tokio::task::spawn_blocking(move || this.verify(&pin))
+                .await
+                .unwrap_or_else(|error| Err(LoadError(format!("loading failed: {error}"))))?
+        } else {
+            self.verify(pin)?
+        };
+        *slot = Arc::downgrade(&loaded);
+        self.keep(&loaded);
+        Ok(loaded)
+    }
+
+    fn verify(&self, pin: &Pin) -> Result<Arc<Loaded>, LoadError> {
         let artifact = self
             .store
             .artifact((*pin.as_bytes()).into(), self.fingerprint)
             .map_err(|error| LoadError(error.to_string()))?;
-        let loaded = Arc::new(self.link(pin, &artifact)?);
-        *slot = Arc::downgrade(&loaded);
-        self.keep(&loaded);
-        Ok(loaded)
+        self.link(pin, &artifact).map(Arc::new)
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -104,7 +123,7 @@ impl Loader {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn slot(&self, pin: &Pin) -> Arc<Mutex<Weak<Loaded>>> {
+    fn slot(&self, pin: &Pin) -> Slot {
         let mut cache = self.cache();
         if cache.by_pin.len() > 2 * KEPT && !cache.by_pin.contains_key(pin) {
             // Forget what nobody holds, so that the table is bounded by what runs.

@@ -8,6 +8,7 @@ use crate::iface::log::Level;
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
@@ -38,8 +39,11 @@ pub struct Line {
     /// The text, without control characters but tabs, at most about 16 KiB.
     pub text: String,
     /// Free again when the line has been written, that is, dropped.
-    _permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+    _permits: Option<Permits>,
 }
+
+/// One of the Ente's and one of all Entes'.
+type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 /// Takes the lines of all components. Must not block: lines under way are bounded by the permits
 /// that they hold, so a plain queue to a writer thread is enough.
@@ -53,6 +57,8 @@ pub trait LineSink: Send + Sync + 'static {
 pub(crate) struct Printer {
     sink: Arc<dyn LineSink>,
     all: Arc<Semaphore>,
+    /// Lines that could not be kept and have not been told of.
+    lost: Arc<AtomicUsize>,
 }
 
 impl Printer {
@@ -60,6 +66,7 @@ impl Printer {
         Printer {
             sink,
             all: Arc::new(Semaphore::new(LINES_IN_ALL)),
+            lost: Arc::new(AtomicUsize::new(0)),
         }
     }
 
@@ -92,28 +99,46 @@ impl fmt::Debug for Output {
 impl Output {
     /// Hands a line to the sink, as soon as there is room for it.
     pub(crate) async fn print(&self, level: Level, text: String) {
-        // Neither semaphore is ever closed, so neither acquire fails.
-        let Ok(own) = Arc::clone(&self.own).acquire_owned().await else {
-            return;
-        };
-        let Ok(all) = Arc::clone(&self.printer.all).acquire_owned().await else {
-            return;
-        };
-        self.accept(level, text, Some((own, all)));
+        if let Some(permits) = self.permits().await {
+            self.accept(level, text, Some(permits));
+        }
     }
 
-    /// Hands over the last, unfinished line of a stream: one per stream at most, so it needs no
-    /// permit and cannot be lost with its component.
-    fn print_last(&self, level: Level, text: String) {
-        self.accept(level, text, None);
+    /// Room for one line. Neither semaphore is ever closed, so this is never `None`.
+    async fn permits(&self) -> Option<Permits> {
+        let own = Arc::clone(&self.own).acquire_owned().await.ok()?;
+        let all = Arc::clone(&self.printer.all).acquire_owned().await.ok()?;
+        Some((own, all))
     }
 
-    fn accept(
-        &self,
-        level: Level,
-        text: String,
-        permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
-    ) {
+    /// Hands over what a stream still has when its component is gone, as far as there is room;
+    /// the count of the others goes out in their place.
+    fn print_rest(&self, level: Level, rest: VecDeque<String>) {
+        let mut lost = 0_usize;
+        for text in rest {
+            let own = Arc::clone(&self.own).try_acquire_owned();
+            let all = Arc::clone(&self.printer.all).try_acquire_owned();
+            match (own, all) {
+                (Ok(own), Ok(all)) => self.accept(level, text, Some((own, all))),
+                _ => lost += 1,
+            }
+        }
+        if lost > 0 {
+            self.printer.lost.fetch_add(lost, Ordering::Relaxed);
+        }
+    }
+
+    fn accept(&self, level: Level, text: String, permits: Option<Permits>) {
+        let lost = self.printer.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            // One line for any number, sent together with one that holds permits.
+            self.printer.sink.accept(Line {
+                label: Arc::clone(&self.label),
+                level: Level::Warn,
+                text: format!("{lost} last lines of components that ended could not be kept"),
+                _permits: None,
+            });
+        }
         self.printer.sink.accept(Line {
             label: Arc::clone(&self.label),
             level,
@@ -173,6 +198,15 @@ impl LineStream {
 }
 
 impl Lines {
+    /// How many bytes may be written now: none while earlier lines wait for the sink.
+    fn permit(&self) -> usize {
+        if self.full.is_empty() {
+            WRITE_PERMIT
+        } else {
+            0
+        }
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         let mut parts = bytes.split(|byte| *byte == b'\n').peekable();
         while let Some(part) = parts.next() {
@@ -201,9 +235,8 @@ impl Drop for Lines {
         if !self.partial.is_empty() {
             self.finish_line();
         }
-        for text in std::mem::take(&mut self.full) {
-            self.output.print_last(self.level, text);
-        }
+        let rest = std::mem::take(&mut self.full);
+        self.output.print_rest(self.level, rest);
     }
 }
 
@@ -211,14 +244,21 @@ impl Drop for Lines {
 impl Pollable for LineStream {
     async fn ready(&mut self) {
         loop {
-            let Some((output, level, text)) = ({
-                let mut lines = self.lines();
-                let next = lines.full.pop_front();
-                next.map(|text| (lines.output.clone(), lines.level, text))
-            }) else {
+            let output = {
+                let lines = self.lines();
+                if lines.full.is_empty() {
+                    return;
+                }
+                lines.output.clone()
+            };
+            // The line is taken only when it can go: this future may be dropped while it waits.
+            let Some(permits) = output.permits().await else {
                 return;
             };
-            output.print(level, text).await;
+            let mut lines = self.lines();
+            if let Some(text) = lines.full.pop_front() {
+                output.accept(lines.level, text, Some(permits));
+            }
         }
     }
 }
@@ -226,10 +266,12 @@ impl Pollable for LineStream {
 #[wasmtime_wasi::async_trait]
 impl OutputStream for LineStream {
     fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
-        if bytes.len() > WRITE_PERMIT {
+        let mut lines = self.lines();
+        // A component may write without asking first; then it is told as other streams tell it.
+        if bytes.len() > lines.permit() {
             return Err(StreamError::trap("wrote more bytes than were permitted"));
         }
-        self.lines().push(&bytes);
+        lines.push(&bytes);
         Ok(())
     }
 
@@ -238,11 +280,7 @@ impl OutputStream for LineStream {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(if self.lines().full.is_empty() {
-            WRITE_PERMIT
-        } else {
-            0
-        })
+        Ok(self.lines().permit())
     }
 }
 
@@ -270,8 +308,9 @@ impl AsyncWrite for LineStream {
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
         let mut lines = self.lines();
-        lines.push(&bytes[..bytes.len().min(WRITE_PERMIT)]);
-        Poll::Ready(Ok(bytes.len().min(WRITE_PERMIT)))
+        let taken = bytes.len().min(lines.permit());
+        lines.push(&bytes[..taken]);
+        Poll::Ready(Ok(taken))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -329,6 +368,44 @@ mod tests {
         assert_eq!(lines[0].len(), MAX_LINE + more_bytes(0).len() + 4);
         assert!(lines[0].ends_with(&format!("x [{} more bytes]", MAX_LINE + 2)));
         assert_eq!(lines[1..], ["next"]);
+    }
+
+    #[test]
+    fn writing_without_asking_is_refused_while_lines_wait() {
+        let (output, _lines) = output();
+        let mut stream = LineStream::new(output, Level::Info);
+        let newlines = bytes::Bytes::from(vec![b'\n'; WRITE_PERMIT]);
+        stream.write(newlines.clone()).unwrap();
+        assert!(stream.write(newlines).is_err());
+        assert_eq!(stream.check_write().unwrap(), 0);
+        assert!(stream.write_zeroes(1 << 40).is_err());
+    }
+
+    #[test]
+    fn what_has_no_room_at_the_end_is_counted() {
+        let (output, lines) = output();
+        let stream = LineStream::new(output.clone(), Level::Info);
+        stream.lines().push(&[b'\n'; LINES_PER_ENTE + 5]);
+        drop(stream);
+        let first: Vec<Line> = lines.try_iter().collect();
+        assert_eq!(first.len(), LINES_PER_ENTE);
+        drop(first);
+        drop(LineStream::new(output, Level::Info).tap(b"x"));
+        let texts: Vec<String> = lines.try_iter().map(|line| line.text.clone()).collect();
+        assert_eq!(
+            texts,
+            [
+                "5 last lines of components that ended could not be kept",
+                "x"
+            ]
+        );
+    }
+
+    impl LineStream {
+        fn tap(self, bytes: &[u8]) -> LineStream {
+            self.lines().push(bytes);
+            self
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From wasmtime's errors to the way an incarnation ended.
 
 use crate::event::End;
+use crate::output::printable;
 use wasmtime::{Error, Trap};
 use wasmtime_wasi::I32Exit;
 
@@ -30,7 +31,15 @@ pub(crate) fn one_line(error: &Error) -> String {
         }
         text.push_str(first.strip_prefix("wasm trap: ").unwrap_or(first));
     }
-    text
+    told(&text)
+}
+
+/// Longest text of a component that becomes part of an exit status.
+const MAX_TEXT: usize = 4096;
+
+/// A component's own words, as they may go to a console and into a status.
+pub(crate) fn told(text: &str) -> String {
+    printable(&text[..text.floor_char_boundary(MAX_TEXT)])
 }
 
 /// Stable names of the traps that components run into.

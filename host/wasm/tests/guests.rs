@@ -358,6 +358,26 @@ fn service_timer_flood() {
 }
 
 #[test]
+fn service_timer_storm() {
+    // More storms than workers; a neighbour starts and is served between them.
+    let rig = Rig::new();
+    let storms: Vec<_> = (0..8)
+        .map(|_| card("service_timer_storm", "service"))
+        .collect();
+    storms.iter().for_each(|card| rig.start_ready(card));
+    let calls = card("service_counts_calls", "service");
+    rig.start_ready(&calls);
+    for n in 0..200_u32 {
+        let payload = n.to_le_bytes();
+        assert_eq!(rig.invoke(&calls, ECHO, &payload), Ok(payload.to_vec()));
+    }
+    for card in &storms {
+        rig.host.stop(card.id, 1, StopReason::Requested).unwrap();
+        assert_eq!(rig.end_of(card), End::Exited(0));
+    }
+}
+
+#[test]
 fn service_counts_calls() {
     let (rig, card) = (Rig::new(), card("service_counts_calls", "service"));
     rig.start_ready(&card);
@@ -618,8 +638,21 @@ fn http_requests_get_an_instance_each() {
         "{both}"
     );
     assert!(exchange(&path, "no http\r\n\r\n").starts_with("HTTP/1.1 400"));
+    // A client that stays connected and says nothing does not hold up a stop.
+    let mut idle = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    idle.write_all(b"GET /idle HTTP/1.1\r\nhost: x\r\n\r\n")
+        .unwrap();
+    let mut first = [0; 12];
+    idle.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
     rig.host.stop(card.id, 1, StopReason::Requested).unwrap();
     assert_eq!(rig.end_of(&card), End::Exited(0));
+    let mut rest = String::new();
+    idle.read_to_string(&mut rest).unwrap();
+    assert!(
+        rest.ends_with("GET /idle\n\r\n0\r\n\r\n") || rest.ends_with("GET /idle\n"),
+        "{rest}"
+    );
     assert!(!path.exists(), "its socket goes with it");
     assert_eq!(rig.host.memory_bytes(card.id), None);
 }
@@ -645,6 +678,13 @@ fn http_is_bounded_and_its_failures_are_answers() {
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     rig.start_ready(&card);
     assert!(get(&path, "/again").contains("GET /again"));
+    let (mut second, ..) = web();
+    second.listen = card.listen.clone();
+    assert!(
+        refusal(rig.run(&second)).contains("in use"),
+        "somebody listens there"
+    );
+    assert!(get(&path, "/still").contains("GET /still"));
     let (card, _folder, path) = web();
     std::fs::write(&path, "precious").unwrap();
     assert!(refusal(rig.run(&card)).contains("listen \"web\""));

@@ -159,11 +159,19 @@ impl Bodies {
     }
 
     /// A child was reaped.
-    pub fn reaped(&mut self, reaped: arje_native::Reaped, poller: &Poller) -> Option<News> {
-        let (who, status) = self
-            .natives
-            .reaped(reaped.pid.as_raw(), reaped.status, poller)?;
-        Some(News::new(who, Report::Exited(status)))
+    pub fn reaped(&mut self, reaped: arje_native::Reaped, poller: &Poller) -> Vec<News> {
+        let pid = reaped.pid.as_raw();
+        let Some((who, status, just_started)) = self.natives.reaped(pid, reaped.status, poller)
+        else {
+            return Vec::new();
+        };
+        let started = just_started.then(|| News {
+            who,
+            report: Report::Started,
+            incarnated: Some(format!("pid={pid}")),
+        });
+        let ended = News::new(who, Report::Exited(status));
+        started.into_iter().chain([ended]).collect()
     }
 }
 

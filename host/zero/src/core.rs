@@ -48,8 +48,8 @@ pub struct Core {
     console: Console,
     mode: Mode,
     began: Instant,
-    /// Reports that came of carrying out actions; they wait here instead of recursing. At most one
-    /// per action.
+    /// Reports that came of carrying out actions and of reaping; they wait here instead of
+    /// recursing. At most one per action and per child of one turn.
     pending: VecDeque<News>,
     /// The supervisor's deadline, and in dev mode the end of the time given.
     deadline: Option<Millis>,
@@ -57,6 +57,8 @@ pub struct Core {
     leaving: Option<Outcome>,
     all_ready: bool,
     finished: bool,
+    /// Children may be left that no further SIGCHLD tells of.
+    reap_again: bool,
     /// Entes of the seed that have not come up for the first time yet.
     coming_up: BTreeSet<Id>,
 }
@@ -82,6 +84,7 @@ impl Core {
             leaving: None,
             all_ready: false,
             finished: false,
+            reap_again: false,
             coming_up: BTreeSet::new(),
         }
     }
@@ -153,7 +156,12 @@ impl Core {
                 }
             }
             Ready::Deadline => self.feed(EventKind::Timer),
-            Ready::Woken => self.take_wasm_events(),
+            Ready::Woken => {
+                self.take_wasm_events();
+                if self.reap_again {
+                    self.reap();
+                }
+            }
             Ready::Watched(token) => {
                 if let Some(news) = self.bodies.exec_ready(token, &self.poller) {
                     self.tell(news);
@@ -187,13 +195,13 @@ impl Core {
     fn reap(&mut self) {
         let mut turn = Reaper::turn();
         for reaped in turn.by_ref() {
-            if let Some(news) = self.bodies.reaped(reaped, &self.poller) {
-                self.pending.push_back(news);
-            }
+            self.pending
+                .extend(self.bodies.reaped(reaped, &self.poller));
         }
-        if turn.more() {
-            // Others first; a signal to oneself brings the loop back here.
-            let _ = nix::sys::signal::raise(Signal::SIGCHLD);
+        // One SIGCHLD may stand for many children; the others of this turn come first.
+        self.reap_again = turn.more();
+        if self.reap_again {
+            self.poller.wake_handle().wake();
         }
     }
 

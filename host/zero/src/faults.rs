@@ -78,5 +78,10 @@ fn become_rescue(reason: &CStr) {
             environment.as_ptr(),
         );
     }
-    // Nothing left to try; returning repeats the fault, and the kernel says what happened.
+    // Nothing left to try. With the default action the repeated fault ends PID 1, and the kernel
+    // says what happened.
+    for signal in FAULTS {
+        // SAFETY: signal(2) takes plain values, and is async-signal-safe.
+        unsafe { libc::signal(*signal as c_int, libc::SIG_DFL) };
+    }
 }

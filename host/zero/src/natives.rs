@@ -83,8 +83,18 @@ impl Natives {
             id: card.id,
             incarnation,
         };
-        // Without a watch the outcome is read when the process is reaped; nothing is lost.
-        let token = poller.watch(&status).unwrap_or(u64::MAX);
+        let token = match poller.watch(&status) {
+            Ok(token) => token,
+            Err(error) => {
+                // Unwatched it would never be seen to have started. It is killed, and its end,
+                // when it is reaped, is that of nobody.
+                let _ = signal_group(pid, pidfd.as_fd(), Signal::SIGKILL);
+                return Err(ExitStatus::StartFailed {
+                    step: "watch the exec".into(),
+                    message: error.to_string(),
+                });
+            }
+        };
         self.by_token.insert(token, pid.as_raw());
         self.pid_of.insert(card.id, pid.as_raw());
         let native = Native {
@@ -105,18 +115,20 @@ impl Natives {
         (outcome == ExecOutcome::Started).then_some((native.who, pid))
     }
 
-    /// A child was reaped: whose it was and how its life ended. `None` for an orphan that PID 1
+    /// A child was reaped: whose it was, how its life ended, and whether that its program ran is
+    /// told only now, because it was faster than its status pipe. `None` for an orphan that PID 1
     /// had adopted.
     pub fn reaped(
         &mut self,
         pid: i32,
         exit: NativeExit,
         poller: &Poller,
-    ) -> Option<(Who, ExitStatus)> {
+    ) -> Option<(Who, ExitStatus, bool)> {
         let mut native = self.by_pid.remove(&pid)?;
+        let mut just_started = false;
         if let Exec::Pending(_, token) = native.exec {
             self.by_token.remove(&token);
-            native.look(poller);
+            just_started = native.look(poller) == Some(ExecOutcome::Started);
         }
         if self.pid_of.get(&native.who.id) == Some(&pid) {
             self.pid_of.remove(&native.who.id);
@@ -129,7 +141,7 @@ impl Natives {
             (_, NativeExit::Code(code)) => ExitStatus::Code(code),
             (_, NativeExit::Signal { number, .. }) => ExitStatus::Signal(number),
         };
-        Some((native.who, status))
+        Some((native.who, status, just_started))
     }
 
     /// Signals all processes of an Ente.

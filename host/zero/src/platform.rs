@@ -27,8 +27,22 @@ fn of_card(card: &Card) -> Vec<String> {
         Payload::Native(_) | Payload::Legacy(_) => {
             arje_native::enforceable(card).err().unwrap_or_default()
         }
-        Payload::Virtual => Vec::new(),
+        Payload::Virtual => container(card),
     }
+}
+
+/// A container has nothing that these could apply to, so they would be without effect.
+fn container(card: &Card) -> Vec<String> {
+    let fields = [
+        ("soma", !card.soma.is_off()),
+        ("listen", !card.listen.is_empty()),
+        ("dbus", card.dbus.is_some()),
+        ("credentials", !card.credentials.is_empty()),
+        ("liveness_ms", card.liveness_ms.is_some()),
+    ];
+    let set = fields.into_iter().filter(|(_, set)| *set);
+    set.map(|(field, _)| format!("{field}: a Virtual Card runs nothing; remove it"))
+        .collect()
 }
 
 fn wasm(card: &Card, payload: &WasmPayload) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 use crate::platform;
 use arje_card::Card;
+use arje_supervisor::{Event, EventKind, Millis, Supervisor};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -52,12 +53,9 @@ pub fn find_in_image() -> PathBuf {
 pub fn load(path: &Path, session: Option<&str>) -> Result<Seed, BadSeed> {
     let mut card = read(path)?;
     let mut warnings: Vec<String> = card.warnings().iter().map(ToString::to_string).collect();
+    bootable(&card)?;
     if let Some(name) = session {
         warnings.extend(append_session(&mut card, name));
-    }
-    let problems = platform::problems(&card);
-    if !problems.is_empty() {
-        return Err(BadSeed(problems));
     }
     Ok(Seed {
         card,
@@ -83,14 +81,42 @@ fn append_session(card: &mut Card, name: &str) -> Vec<String> {
         )];
     }
     let path = Path::new(FRAGMENTS).join(format!("session-{name}.card.json"));
-    match read(&path) {
-        Ok(fragment) => arje_card::append_fragment(card, fragment)
-            .into_iter()
-            .map(|label| format!("session {name}: `{label}` is in the seed already; skipped"))
-            .collect(),
+    let mut with = card.clone();
+    let appended = read(&path).and_then(|fragment| {
+        let skipped = arje_card::append_fragment(&mut with, fragment);
+        bootable(&with).map(|()| skipped)
+    });
+    match appended {
+        Ok(skipped) => {
+            *card = with;
+            let known = skipped.into_iter();
+            known
+                .map(|label| format!("session {name}: `{label}` is in the seed already; skipped"))
+                .collect()
+        }
         Err(BadSeed(lines)) => lines
             .into_iter()
             .map(|line| format!("session {name}: {line}; booting without it"))
             .collect(),
     }
+}
+
+/// Whether this tree can come to life here: valid as a whole, nothing in it that this version cannot
+/// do, and nothing that the supervisor refuses (a circle, for example).
+fn bootable(card: &Card) -> Result<(), BadSeed> {
+    let lines = |text: String| BadSeed(text.lines().map(str::to_owned).collect());
+    card.validate()
+        .map_err(|report| lines(report.to_string()))?;
+    let problems = platform::problems(card);
+    if !problems.is_empty() {
+        return Err(BadSeed(problems));
+    }
+    let adopt = EventKind::Adopt {
+        parent: None,
+        cards: vec![card.clone()],
+    };
+    let tried = Supervisor::new().step(Event::new(Millis(0), adopt));
+    tried
+        .map(drop)
+        .map_err(|refusal| lines(refusal.to_string()))
 }

@@ -6,6 +6,7 @@
 //! request whose handler traps is answered with 500 and logged; the Ente lives on.
 
 use super::Actor;
+use super::progress::Watched;
 use crate::body::{HttpJob, instantiate_http};
 use crate::event::{End, EventKind};
 use crate::exports::INCOMING_HANDLER;
@@ -13,7 +14,7 @@ use crate::iface::log::Level;
 use crate::lane::Panicked;
 use crate::loader::Loaded;
 use crate::trap::{end_of, one_line};
-use arje_card::{ListenOn, WasmPayload};
+use arje_card::{Listen, ListenOn, WasmPayload};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -23,15 +24,15 @@ use hyper_util::rt::TokioTimer;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use wasmtime_wasi_http::io::TokioIo;
@@ -47,6 +48,10 @@ const MAX_CONNECTIONS: usize = 256;
 /// How long a client may take to send a request's head, so that slow ones do not hold connections.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a connection may stand without a byte in either direction, beyond what a call may take.
+/// A client that stops reading its answer would else hold a connection and a request for ever.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Pause after a failed accept (out of descriptors, usually), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -61,6 +66,10 @@ struct Server {
     /// One permit per request being handled: `limits.mailbox`.
     requests: Arc<Semaphore>,
     connections: Arc<Semaphore>,
+    /// Raised when the Ente is asked to stop: connections finish what they are at.
+    stopping: watch::Sender<bool>,
+    /// The components at work. Owned here, so that none outlives the Ente.
+    handlers: Mutex<JoinSet<()>>,
 }
 
 pub(super) async fn live(
@@ -75,7 +84,7 @@ pub(super) async fn live(
             one_line(&error)
         ))
     })?;
-    let listeners = Listeners::bind(actor).map_err(End::Refused)?;
+    let listeners = bind_all(actor).map_err(End::Refused)?;
     let server = Arc::new(Server {
         actor: Arc::clone(actor),
         payload: payload.clone(),
@@ -83,63 +92,75 @@ pub(super) async fn live(
         pre,
         requests: Arc::new(Semaphore::new(actor.card.limits.mailbox.max(1) as usize)),
         connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        stopping: watch::Sender::new(false),
+        handlers: Mutex::default(),
     });
     actor.started(payload);
     let mut accepting = JoinSet::new();
-    for listener in listeners.open {
+    for listener in listeners {
         accepting.spawn(accept_loop(Arc::clone(&server), listener));
     }
     actor.send(EventKind::Ready);
     actor.control.stopped().await;
+    server.stopping.send_replace(true);
+    let drained = tokio::select! {
+        () = drain(&server, &mut accepting) => true,
+        () = actor.control.killed() => false,
+    };
     accepting.shutdown().await;
-    if actor.control.is_killed() {
-        return Err(End::Killed);
+    let mut handlers = std::mem::take(&mut *server.handlers());
+    handlers.shutdown().await;
+    if drained {
+        Ok(End::Exited(0))
+    } else {
+        Err(End::Killed)
     }
-    drain(&server).await;
-    Ok(End::Exited(0))
+}
+
+/// Returns once the flag is up (or nobody is left to raise it).
+async fn raised(flag: &mut watch::Receiver<bool>) {
+    let _ = flag.wait_for(|raised| *raised).await;
 }
 
 /// Lets the requests under way finish, for as long as the Card allows.
-async fn drain(server: &Server) {
+async fn drain(server: &Server, accepting: &mut JoinSet<()>) {
     let all = server.actor.card.limits.mailbox.max(1);
-    let finished = server.requests.acquire_many(all);
+    let finished = async {
+        while accepting.join_next().await.is_some() {}
+        let _ = server.requests.acquire_many(all).await;
+    };
     let grace = Duration::from_millis(server.actor.card.stop_timeout_ms);
-    tokio::select! {
-        _ = timeout(grace, finished) => {}
-        () = server.actor.control.killed() => {}
+    let _ = timeout(grace, finished).await; // what is not done by then is cut off
+}
+
+impl Server {
+    fn handlers(&self) -> MutexGuard<'_, JoinSet<()>> {
+        // Every change is one spawn or join; a panic cannot leave the set half-made.
+        self.handlers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    Unix {
+        listener: UnixListener,
+        _file: SocketFile,
+    },
 }
 
-/// The Ente's sockets; socket files vanish with it.
-struct Listeners {
-    open: Vec<Listener>,
-}
-
-impl Listeners {
-    fn bind(actor: &Actor) -> Result<Listeners, String> {
-        let mut open = Vec::new();
-        for listen in &actor.card.listen {
-            let listener = match &listen.on {
-                ListenOn::Tcp(address) => bind_tcp(*address),
-                ListenOn::Unix(path) => bind_unix(Path::new(path)),
-                ListenOn::UnixDatagram(_) | ListenOn::Udp(_) => Err(io::Error::new(
-                    io::ErrorKind::Unsupported,
-                    "HTTP is served on `tcp` and `unix` sockets only",
-                )),
-            };
-            open.push(
-                listener.map_err(|error| {
-                    format!("listen {:?} ({:?}): {error}", listen.name, listen.on)
-                })?,
-            );
-        }
-        Ok(Listeners { open })
-    }
+fn bind_all(actor: &Actor) -> Result<Vec<Listener>, String> {
+    let bind = |listen: &Listen| {
+        let listener = match &listen.on {
+            ListenOn::Tcp(address) => bind_tcp(*address),
+            ListenOn::Unix(path) => bind_unix(Path::new(path)),
+            ListenOn::UnixDatagram(_) | ListenOn::Udp(_) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "HTTP is served on `tcp` and `unix` sockets only",
+            )),
+        };
+        listener.map_err(|error| format!("listen {:?} ({:?}): {error}", listen.name, listen.on))
+    };
+    actor.card.listen.iter().map(bind).collect()
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
@@ -149,37 +170,59 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
 }
 
 fn bind_unix(path: &Path) -> io::Result<Listener> {
-    // A socket file outlives a killed process; only a socket is ever removed.
-    if std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
+    // A socket file outlives a killed process. Only a socket that nobody listens on is removed.
+    if std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket())
+        && std::os::unix::net::UnixStream::connect(path).is_err()
+    {
         std::fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;
+    let file = SocketFile::at(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    Ok(Listener::Unix(listener))
+    Ok(Listener::Unix {
+        listener,
+        _file: file,
+    })
 }
 
+/// A socket's file, removed with its listener unless another has taken its place.
+struct SocketFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn at(path: &Path) -> io::Result<SocketFile> {
+        Ok(SocketFile {
+            path: path.to_owned(),
+            identity: identity(path)?,
+        })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+            let _ = std::fs::remove_file(&self.path); // the folder may have become read-only
+        }
+    }
+}
+
+/// Device and inode of a file.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let meta = std::fs::symlink_metadata(path)?;
+    Ok((meta.dev(), meta.ino()))
+}
+
+/// Accepts until the Ente is to stop, then waits for its connections.
 async fn accept_loop(server: Arc<Server>, listener: Listener) {
     let mut connections = JoinSet::new();
-    let _socket_file = SocketFile::of(&listener);
+    let mut stopping = server.stopping.subscribe();
     loop {
-        let Ok(permit) = Arc::clone(&server.connections).acquire_owned().await else {
-            return;
-        };
         while connections.try_join_next().is_some() {}
-        let serving = Arc::clone(&server);
-        let accepted = match &listener {
-            Listener::Tcp(tcp) => tcp.accept().await.map(|(stream, _)| {
-                connections.spawn(async move {
-                    serve(serving, stream).await;
-                    drop(permit);
-                });
-            }),
-            Listener::Unix(unix) => unix.accept().await.map(|(stream, _)| {
-                connections.spawn(async move {
-                    serve(serving, stream).await;
-                    drop(permit);
-                });
-            }),
+        let accepted = tokio::select! {
+            () = raised(&mut stopping) => break,
+            accepted = accept(&server, &listener, &mut connections) => accepted,
         };
         if let Err(error) = accepted {
             let text = format!("cannot accept a connection: {error}");
@@ -187,41 +230,61 @@ async fn accept_loop(server: Arc<Server>, listener: Listener) {
             sleep(ACCEPT_PAUSE).await;
         }
     }
+    drop(listener); // nobody new from here on
+    while connections.join_next().await.is_some() {}
 }
 
-struct SocketFile(Option<PathBuf>);
-
-impl SocketFile {
-    fn of(listener: &Listener) -> SocketFile {
-        SocketFile(match listener {
-            Listener::Tcp(_) => None,
-            Listener::Unix(unix) => unix
-                .local_addr()
-                .ok()
-                .and_then(|address| address.as_pathname().map(Path::to_owned)),
-        })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            let _ = std::fs::remove_file(path);
+async fn accept(
+    server: &Arc<Server>,
+    listener: &Listener,
+    connections: &mut JoinSet<()>,
+) -> io::Result<()> {
+    let permit = Arc::clone(&server.connections)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let server = Arc::clone(server);
+    match listener {
+        Listener::Tcp(tcp) => {
+            let (stream, _) = tcp.accept().await?;
+            connections.spawn(serve(server, stream, permit));
+        }
+        Listener::Unix { listener, .. } => {
+            let (stream, _) = listener.accept().await?;
+            connections.spawn(serve(server, stream, permit));
         }
     }
+    Ok(())
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(server: Arc<Server>, stream: S) {
+/// Serves one connection until the client leaves, stalls, or the Ente is to stop.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    server: Arc<Server>,
+    stream: S,
+    _permit: OwnedSemaphorePermit,
+) {
+    let mut stopping = server.stopping.subscribe();
+    // An answer may take as long as the Card allows before its first byte.
+    let patience = STALL_TIMEOUT + server.actor.call_deadline();
+    let (stream, progress) = Watched::new(stream);
     let service = service_fn(move |request| {
         let server = Arc::clone(&server);
         async move { Ok::<Answer, Infallible>(answer(server, request).await) }
     });
-    // An error here is the client's: it went away or did not speak HTTP. Hyper has answered.
-    let _ = hyper::server::conn::http1::Builder::new()
+    let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    // An error here is the client's: it went away or did not speak HTTP. Hyper has answered.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = progress.stalled(patience) => {}
+        () = raised(&mut stopping) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
 }
 
 async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Answer {
@@ -232,19 +295,22 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Answer {
         );
     };
     let (sender, head) = oneshot::channel();
-    let body_gone = Arc::new(Notify::new());
-    let handler = tokio::spawn({
-        let (server, body_gone) = (Arc::clone(&server), Arc::clone(&body_gone));
-        async move {
-            handle(&server, request, sender, &body_gone).await;
+    // Tells the handler that nobody waits any more, however this future ends.
+    let waiting = Waiting(Arc::new(Notify::new()));
+    let handler = {
+        let mut handlers = server.handlers();
+        while handlers.try_join_next().is_some() {}
+        let (server, left) = (Arc::clone(&server), Arc::clone(&waiting.0));
+        handlers.spawn(async move {
+            handle(&server, request, sender, &left).await;
             drop(permit);
-        }
-    });
+        })
+    };
     match timeout(server.actor.call_deadline(), head).await {
         Ok(Ok(Ok(response))) => response.map(|body| {
-            let body = Watched {
+            let body = AnswerBody {
                 body,
-                gone: body_gone,
+                _waiting: waiting,
             };
             body.boxed_unsync()
         }),
@@ -262,13 +328,13 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Answer {
 
 type Head = Result<Answer, ErrorCode>;
 
-/// Runs the component for one request. After the client has all it wants, the component may go on
-/// for as long as one call may take.
+/// Runs the component for one request. When nobody waits for its answer any more (it is sent, or the
+/// client is gone), the component may go on for as long as one call may take.
 async fn handle(
     server: &Server,
     request: Request<Incoming>,
     head: oneshot::Sender<Head>,
-    body_gone: &Notify,
+    left: &Notify,
 ) {
     let actor = &server.actor;
     let ctx = match actor.ctx(&server.payload, &server.loaded) {
@@ -281,7 +347,7 @@ async fn handle(
     let job = HttpJob { request, head };
     let call = Box::pin(instantiate_http(server.pre.clone(), store, job));
     let lingered = async {
-        body_gone.notified().await;
+        left.notified().await;
         sleep(actor.call_deadline()).await;
     };
     let end = tokio::select! {
@@ -310,13 +376,22 @@ fn plain(status: StatusCode, text: &str) -> Answer {
     response
 }
 
-/// A response body that tells when it is gone: sent, or dropped with its connection.
-struct Watched {
-    body: HyperOutgoingBody,
-    gone: Arc<Notify>,
+/// Somebody waits for an answer; tells when that ends.
+struct Waiting(Arc<Notify>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
-impl Body for Watched {
+/// An answer's body, waited for until it is sent or dropped with its connection.
+struct AnswerBody {
+    body: HyperOutgoingBody,
+    _waiting: Waiting,
+}
+
+impl Body for AnswerBody {
     type Data = Bytes;
     type Error = wasmtime_wasi_http::Error;
 
@@ -333,11 +408,5 @@ impl Body for Watched {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.gone.notify_one();
     }
 }

@@ -2,6 +2,7 @@
 
 mod http;
 mod once;
+mod progress;
 mod service;
 
 use crate::body::{self, Body, Job, Reply};
@@ -74,12 +75,15 @@ impl Actor {
         let end = match self.run(messages).await {
             Ok(end) | Err(end) => end,
         };
+        // A call that was killed in the slow lane ends at its next epoch, when that lane's thread
+        // has its turn; the end is told when it is true.
+        self.ledger.emptied().await;
         obituary.end = Some(end);
     }
 
     async fn run(self: &Arc<Self>, messages: mpsc::Receiver<Box<Invocation>>) -> Result<End, End> {
         let payload = self.payload()?;
-        let loaded = self.host.loader.load(&payload.module_sha256)?;
+        let loaded = self.host.loader.load(&payload.module_sha256).await?;
         if let Some(missing) = body::missing_export(&loaded.exports, &payload.entry) {
             return Err(End::Refused(format!(
                 "payload.Wasm.entry is {:?}, but the component does not export {missing}",
@@ -126,7 +130,8 @@ impl Actor {
         };
         Ok(Ctx::new(
             self.output.clone(),
-            Timers::new(loaded.exports.on_timer.is_some()),
+            // Only a service is there when a timer comes due.
+            Timers::new(payload.entry == Entry::Service && loaded.exports.on_timer.is_some()),
             Share::new(Arc::clone(&self.ledger), self.card.limits.tables),
             Arc::new(LaneSignal::default()),
             wasi,

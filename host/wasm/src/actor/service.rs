@@ -64,7 +64,8 @@ async fn stop(actor: &Actor, body: Box<Body>, service: Service) -> Result<End, E
     Ok(End::Exited(0))
 }
 
-/// The health export and how often it is asked, if the Card wants that.
+/// The health export and how often it is asked, if the Card wants that: every third of
+/// `liveness_ms`, with as long to answer, so that a slow answer is still in time.
 fn health_check(
     actor: &Actor,
     loaded: &Loaded,
@@ -78,7 +79,7 @@ fn health_check(
              export it or remove liveness_ms"
         ))
     })?;
-    let every = Duration::from_millis((liveness / 2).max(1));
+    let every = Duration::from_millis((liveness / 3).max(1));
     Ok(Some((health, every)))
 }
 
@@ -94,6 +95,8 @@ async fn serve(
     // Timers and calls take turns when both are there, so that neither starves the other.
     let mut timers_first = false;
     loop {
+        // However much there is to do, others on this worker come in between.
+        tokio::task::yield_now().await;
         timers_first = !timers_first;
         body = match next(actor, &mut body, check_at, timers_first, messages).await {
             Next::Stop => return Ok(body),

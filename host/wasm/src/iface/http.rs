@@ -67,20 +67,29 @@ async fn send(
     *request.uri_mut() = path.parse().map_err(|_| Error::HttpRequestUriInvalid)?;
     let io: IoDone = Box::new(async move { connection.await.map_err(Error::from) });
     let mut io = Box::into_pin(io);
+    let mut io_done = false;
     let response = timeout(first_byte_timeout, async {
         let response = sender.send_request(request);
         tokio::pin!(response);
         tokio::select! {
             response = &mut response => response.map_err(Error::from),
             // The connection may be done as soon as the answer is in its hands.
-            done = &mut io => { done?; response.await.map_err(Error::from) }
+            done = &mut io => {
+                io_done = true; // and must not be polled again
+                done?;
+                response.await.map_err(Error::from)
+            }
         }
     })
     .await
     .map_err(|_| Error::HttpResponseTimeout)??;
     Ok((
         response.map(|body| body.map_err(Error::from).boxed_unsync()),
-        Box::new(io),
+        if io_done {
+            Box::new(async { Ok(()) })
+        } else {
+            Box::new(io)
+        },
     ))
 }
 
