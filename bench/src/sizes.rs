@@ -52,7 +52,17 @@ impl Sizes {
     /// Bytes of `ente-zero`.
     #[must_use]
     pub fn ente_zero(&self) -> u64 {
-        let found = self.programs.iter().find(|(name, _)| *name == "ente-zero");
+        self.program("ente-zero")
+    }
+
+    /// Bytes of the command line.
+    #[must_use]
+    pub fn ente(&self) -> u64 {
+        self.program("ente")
+    }
+
+    fn program(&self, name: &str) -> u64 {
+        let found = self.programs.iter().find(|(known, _)| *known == name);
         found.map_or(0, |(_, bytes)| *bytes)
     }
 

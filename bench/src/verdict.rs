@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::report::Findings;
+use crate::sizes::Sizes;
 use crate::stats::{Bytes, Time, ratio, significant};
 use crate::table::Table;
 
@@ -82,7 +83,7 @@ fn targets(findings: &Findings) -> [Target; 7] {
             what: "minimal image, packed",
             limit: "4 MB",
             found: findings.sizes.as_ref().map(|it| size(it.packed(), IMAGE)),
-            why: None,
+            why: findings.sizes.as_ref().map(why_image),
         },
         Target {
             what: "16 small Wasm Entes, from the hand-over",
@@ -102,6 +103,15 @@ fn targets(findings: &Findings) -> [Target; 7] {
 /// The program's parts cannot be told from here; this is what its crates are.
 const WHY_ENTE_ZERO: &str = "`ente-zero` holds the engine, WASI 0.2 with files and sockets, an HTTP server \
     and client, tokio and the C library.";
+
+fn why_image(sizes: &Sizes) -> String {
+    format!(
+        "The minimal image is mostly `ente-zero` ({} before compression); `ente` is {}, which a machine can boot \
+         without.",
+        Bytes(sizes.ente_zero()),
+        Bytes(sizes.ente())
+    )
+}
 
 fn why_cold(findings: &Findings) -> Option<String> {
     let steps = &findings.starts.as_ref()?.steps;
