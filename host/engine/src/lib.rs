@@ -3,7 +3,7 @@
 //! An ahead-of-time artifact records the settings it was compiled under, and wasmtime refuses to
 //! load it into an engine that differs in one of them. So there is one function, [`config`], that
 //! builds the `Config`: PID 1, `ente-worker` and every test call it as it is, and `ente-compile`
-//! adds only what concerns code generation ([`compiler_config`], behind the feature `compiler`).
+//! adds only what concerns code generation (`compiler_config`, behind the feature `compiler`).
 //! [`fingerprint`] names the result: two engines with the same fingerprint load each other's
 //! artifacts.
 //!

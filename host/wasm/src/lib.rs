@@ -7,8 +7,8 @@
 //!
 //! What a component can reach is decided before it runs: its imports are compared with its Card
 //! (`arje_card::grants`), and only interfaces in that table are ever linked, each in a file of its
-//! own under `iface`. What it can use up is bounded: memory by a [ledger](crate::ledger) over all
-//! its memories and tables, time by deadlines and by [lanes](crate::lane) that keep a spinning
+//! own under `iface`. What it can use up is bounded: memory by a ledger over all
+//! its memories and tables, time by deadlines and by lanes that keep a spinning
 //! component away from the others, log lines by permits.
 //!
 //! Not here: when an Ente starts again (arje-supervisor), what its module is (arje-store),
