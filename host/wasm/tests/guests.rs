@@ -154,8 +154,8 @@ fn run_sleeps() {
     let cards: Vec<_> = (0..32)
         .map(|_| {
             let mut card = card("run_sleeps", "run");
-            wasm(&mut card).argv = vec!["100".into()];
-            card.limits.call_ms = 50;
+            wasm(&mut card).argv = vec!["3000".into()];
+            card.limits.call_ms = 2000;
             card
         })
         .collect();
@@ -319,7 +319,7 @@ fn service_stop_hangs() {
 #[test]
 fn service_health() {
     let (rig, mut card) = (Rig::new(), card("service_health", "service"));
-    card.liveness_ms = Some(20);
+    card.liveness_ms = Some(3000);
     rig.start_ready(&card);
     for _ in 0..2 {
         rig.wait(&card, |kind| matches!(kind, EventKind::Alive));
@@ -436,10 +436,10 @@ fn two_imports_surplus() {
 #[test]
 fn loop_forever_in_start() {
     let (rig, mut card) = (Rig::new(), card("loop_forever_in_start", "service"));
-    card.limits.call_ms = 50;
+    card.limits.call_ms = 1000;
     let start = End::Deadline {
         call: "start",
-        after_ms: 50,
+        after_ms: 1000,
     };
     assert_eq!(rig.run(&card), start);
 }
@@ -543,7 +543,7 @@ fn hostcall_storm() {
     let (rig, calls) = (Rig::new(), card("service_counts_calls", "service"));
     rig.start_ready(&calls);
     let mut storm = card("hostcall_storm", "service");
-    storm.limits.call_ms = 300;
+    storm.limits.call_ms = 2000;
     rig.start(&storm);
     rig.lines.wait_for(&storm, "");
     for n in 0..100_u32 {
