@@ -53,7 +53,8 @@ pub fn find_in_image() -> PathBuf {
 pub fn load(path: &Path, session: Option<&str>) -> Result<Seed, BadSeed> {
     let mut card = read(path)?;
     let mut warnings: Vec<String> = card.warnings().iter().map(ToString::to_string).collect();
-    bootable(&card)?;
+    // Reading has validated it, and the core is about to adopt it; only this is left to ask.
+    enforceable(&card)?;
     if let Some(name) = session {
         warnings.extend(append_session(&mut card, name));
     }
@@ -101,16 +102,21 @@ fn append_session(card: &mut Card, name: &str) -> Vec<String> {
     }
 }
 
-/// Whether this tree can come to life here: valid as a whole, nothing in it that this version cannot
+/// Whether this version, on this machine, does all that the tree asks for.
+fn enforceable(card: &Card) -> Result<(), BadSeed> {
+    match platform::problems(card) {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(BadSeed(problems)),
+    }
+}
+
+/// Whether a tree put together here can come to life: valid as a whole, nothing in it that this version cannot
 /// do, and nothing that the supervisor refuses (a circle, for example).
 fn bootable(card: &Card) -> Result<(), BadSeed> {
     let lines = |text: String| BadSeed(text.lines().map(str::to_owned).collect());
     card.validate()
         .map_err(|report| lines(report.to_string()))?;
-    let problems = platform::problems(card);
-    if !problems.is_empty() {
-        return Err(BadSeed(problems));
-    }
+    enforceable(card)?;
     let adopt = EventKind::Adopt {
         parent: None,
         cards: vec![card.clone()],
