@@ -15,7 +15,7 @@ use crate::error::{Error, read_capped};
 use crate::kmod::{ModuleFolder, Selection};
 use crate::modcard;
 use crate::options::{Options, Program};
-use crate::pins::Components;
+use crate::pins::{self, Components};
 use crate::report::Summary;
 use crate::seed::{self, Loaded};
 use crate::skeleton;
@@ -282,9 +282,7 @@ impl<'o> Assembly<'o> {
 
     fn add_cards(&mut self, cards: &[Loaded]) -> Result<(), Error> {
         for (index, loaded) in cards.iter().enumerate() {
-            for change in &loaded.changes {
-                self.notes.push(change.to_string());
-            }
+            self.notes.extend(pins::by_component(&loaded.changes));
             let path = match (index, loaded.source.file_name().and_then(|n| n.to_str())) {
                 (0, _) | (_, None) => skeleton::SEED.to_owned(),
                 (_, Some(name)) => format!("{}/{name}", skeleton::FRAGMENTS),

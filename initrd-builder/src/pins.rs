@@ -100,6 +100,30 @@ impl fmt::Display for PinChange {
     }
 }
 
+/// The same changes told by component, one line each: a rebuilt component moves the pin of every Card that
+/// names it, and a hundred lines would say one thing.
+#[must_use]
+pub fn by_component(changes: &[PinChange]) -> Vec<String> {
+    let mut groups: BTreeMap<(&str, Pin, Pin), Vec<&str>> = BTreeMap::new();
+    for change in changes {
+        groups
+            .entry((&change.module, change.old, change.new))
+            .or_default()
+            .push(&change.label);
+    }
+    groups
+        .into_iter()
+        .map(|((module, old, new), labels)| {
+            let cards = match labels.as_slice() {
+                [label] => format!("Card {label:?}"),
+                [first, rest @ ..] => format!("Card {first:?} and {} more", rest.len()),
+                [] => String::new(),
+            };
+            format!("module {module:?}: {cards}: pinned {old}, packed {new} (`ente pin` writes it into the seed)")
+        })
+        .collect()
+}
+
 /// A `module` key that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PinProblem {
@@ -254,6 +278,16 @@ mod tests {
             .collect();
         assert_eq!(labels, ["named", "deep"]);
         assert_eq!(resolution.problems, []);
+        let told = by_component(&resolution.changes);
+        assert_eq!(told.len(), 2, "each old pin has its line: {told:?}");
+        let twice = [resolution.changes.clone(), resolution.changes.clone()].concat();
+        let told = by_component(&twice);
+        assert_eq!(told.len(), 2);
+        assert!(
+            told.iter()
+                .any(|line| line.contains("\"named\" and 1 more")),
+            "{told:?}"
+        );
         assert_eq!(pin_of(&seed.genesis[0]), hello);
         assert_eq!(
             pin_of(&seed.genesis[2]),

@@ -38,6 +38,7 @@ pub use host::{Credential, Dbus, DbusBus, Limits, Listen, ListenOn};
 pub use id::{Id, IdError};
 pub use interface::{InterfaceId, InterfaceIdError, InterfaceName, InterfaceNameError};
 pub use life::{Lifecycle, Priority, Readiness, RestartOn, StartLimit, Supervision};
+pub use nearest::nearest;
 pub use payload::{Entry, Env, Fake, LegacyPayload, NativePayload, Payload, WasmPayload};
 pub use permissions::{Filesystem, Ipc, Networking, Permissions};
 pub use pin::{Pin, PinError};

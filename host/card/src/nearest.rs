@@ -1,17 +1,21 @@
 //! "Did you mean …": the known name nearest to an unknown one.
 
-/// The known name nearest to `unknown`, if it is near enough to be meant: at most a third of its
-/// characters wrong, and at most three.
-pub(crate) fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
-    // No name of ours is longer; comparing a long text with each would be wasted work.
-    const LONGEST: usize = 40;
+/// Names longer than this are not compared: nobody means them by a typing error, and comparing a long text
+/// with each would be wasted work.
+const LONGEST: usize = 64;
+
+/// The known name nearest to `unknown`, if it is near enough to be meant: at most a third of its characters
+/// wrong, and at most three. Case, `-` and `_` are no difference.
+#[must_use]
+pub fn nearest<'k>(unknown: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     if unknown.len() > LONGEST {
         return None;
     }
     let folded = fold(unknown);
     known
-        .iter()
-        .map(|name| (distance(&folded, &fold(name)), *name))
+        .into_iter()
+        .filter(|name| name.len() <= LONGEST)
+        .map(|name| (strsim::osa_distance(&folded, &fold(name)), name))
         .min()
         .filter(|(distance, name)| *distance <= (name.len() / 3).clamp(1, 3))
         .map(|(_, name)| name)
@@ -19,42 +23,13 @@ pub(crate) fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
 
 /// `, did you mean "x"?` or nothing.
 pub(crate) fn hint(unknown: &str, known: &[&str]) -> String {
-    nearest(unknown, known)
+    nearest(unknown, known.iter().copied())
         .map(|name| format!(", did you mean {name:?}?"))
         .unwrap_or_default()
 }
 
-/// Case and the two ways to join words are no difference.
-fn fold(name: &str) -> Vec<char> {
-    name.chars()
-        .map(|c| {
-            if c == '-' {
-                '_'
-            } else {
-                c.to_ascii_lowercase()
-            }
-        })
-        .collect()
-}
-
-/// Edits (insert, delete, replace, swap of neighbours) from one text to the other: the optimal string
-/// alignment distance.
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut before = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
-            let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-            if swapped {
-                row[j] = row[j].min(before[j - 2] + 1);
-            }
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
+fn fold(name: &str) -> String {
+    name.to_ascii_lowercase().replace('-', "_")
 }
 
 #[cfg(test)]
@@ -76,8 +51,10 @@ mod tests {
             ("", None),
         ];
         for (unknown, expected) in cases {
-            assert_eq!(nearest(unknown, &known), expected, "{unknown}");
+            assert_eq!(nearest(unknown, known), expected, "{unknown}");
         }
+        let long = "h".repeat(10_000);
+        assert_eq!(nearest(&long, [long.as_str()]), None);
         assert_eq!(hint("lable", &known), ", did you mean \"label\"?");
     }
 }

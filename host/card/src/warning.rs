@@ -92,7 +92,8 @@ fn collect(card: &Card, at: &Path<'_>, warnings: &mut Vec<Warning>) {
             path: at.key(key).to_string(),
             label: card.label.clone(),
             key: key.clone(),
-            nearest: nearest(key, CARD_KEYS).or_else(|| nearest(key, EXTENSION_KEYS)),
+            nearest: nearest(key, CARD_KEYS.iter().copied())
+                .or_else(|| nearest(key, EXTENSION_KEYS.iter().copied())),
         });
     }
     let genesis = at.key("genesis");

@@ -9,5 +9,4 @@ pub mod draft;
 pub mod entry;
 pub mod file;
 pub mod modules;
-pub mod nearest;
 pub mod verify;

@@ -13,7 +13,6 @@ use initrd_builder::Error;
 use initrd_builder::pins::Components;
 
 use crate::component::{Component, NotAComponent};
-use crate::nearest::nearest;
 
 /// Components by name and by hash.
 #[derive(Debug, Default)]
@@ -159,7 +158,7 @@ impl Modules {
     /// The known name nearest to an unknown one.
     #[must_use]
     pub fn nearest(&self, unknown: &str) -> Option<&str> {
-        nearest(unknown, self.names.iter().map(String::as_str))
+        arje_card::nearest(unknown, self.names.iter().map(String::as_str))
     }
 
     /// How many different modules Cards asked for so far.
