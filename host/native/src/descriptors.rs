@@ -2,14 +2,16 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use ente_spawn::{FIRST_PASSED_FD, PLAN_FD, STATUS_FD};
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
-use nix::spawn::PosixSpawnFileActions;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
+
+use crate::clone::Move;
 
 /// A memfd with these bytes that nobody, PID 1 included, can change any more.
 pub(crate) fn sealed(bytes: &[u8]) -> std::io::Result<OwnedFd> {
@@ -44,60 +46,64 @@ pub(crate) fn open_waiting(path: &Path, mode: OFlag) -> nix::Result<OwnedFd> {
 }
 
 /// The descriptors of one start, each with the number it gets in the executor.
-pub(crate) struct Placement {
-    entries: Vec<(OwnedFd, RawFd)>,
+pub(crate) struct Placement<'a> {
+    moves: Vec<Move>,
+    /// Copies of those that were in the way.
+    copies: Vec<OwnedFd>,
+    /// The writing end of the status pipe, by its present number.
+    status: RawFd,
     /// First number that is nobody's target.
     free: RawFd,
+    /// What is moved stays open as long as this lives.
+    open: PhantomData<BorrowedFd<'a>>,
 }
 
-impl Placement {
-    /// For 0-2, the plan, the status pipe and `passed` more.
-    pub(crate) fn new(passed: u32) -> Placement {
-        Placement {
-            entries: Vec::with_capacity(FIRST_PASSED_FD as usize + passed as usize),
-            free: FIRST_PASSED_FD + passed as RawFd,
-        }
-    }
-
-    /// Standard input, output and error.
-    pub(crate) fn stdio(&mut self, streams: [BorrowedFd<'_>; 3]) -> nix::Result<()> {
+impl<'a> Placement<'a> {
+    /// For 0-2, the plan, the status pipe and `passed`.
+    pub(crate) fn new(
+        streams: [BorrowedFd<'a>; 3],
+        plan: BorrowedFd<'a>,
+        pipe: BorrowedFd<'a>,
+        passed: &[BorrowedFd<'a>],
+    ) -> nix::Result<Placement<'a>> {
+        let mut placement = Placement {
+            moves: Vec::with_capacity(FIRST_PASSED_FD as usize + passed.len()),
+            copies: Vec::new(),
+            status: -1,
+            free: FIRST_PASSED_FD + passed.len() as RawFd,
+            open: PhantomData,
+        };
         for (target, stream) in (0..).zip(streams) {
-            self.put(stream, target)?;
+            placement.put(stream, target)?;
         }
-        Ok(())
-    }
-
-    /// The sealed plan.
-    pub(crate) fn plan(&mut self, plan: &OwnedFd) -> nix::Result<()> {
-        self.put(plan.as_fd(), PLAN_FD)
-    }
-
-    /// The writing end of the status pipe.
-    pub(crate) fn status(&mut self, pipe: &OwnedFd) -> nix::Result<()> {
-        self.put(pipe.as_fd(), STATUS_FD)
-    }
-
-    /// Those for the program itself, in order.
-    pub(crate) fn passed(&mut self, passed: &[BorrowedFd<'_>]) -> nix::Result<()> {
+        placement.put(plan, PLAN_FD)?;
+        placement.status = placement.put(pipe, STATUS_FD)?;
         for (target, fd) in (FIRST_PASSED_FD..).zip(passed) {
-            self.put(*fd, target)?;
+            placement.put(*fd, target)?;
         }
-        Ok(())
+        Ok(placement)
     }
 
-    /// A copy above all targets, so that no `dup2` overwrites a descriptor that another one still has to copy.
-    fn put(&mut self, fd: BorrowedFd<'_>, target: RawFd) -> nix::Result<()> {
-        let copy = duplicate_above(fd, self.free)?;
-        self.entries.push((copy, target));
-        Ok(())
+    /// Returns the number from which it will be moved. That lies above all targets, if need be by a copy, so that no
+    /// move overwrites a descriptor that another one still has to move.
+    fn put(&mut self, fd: BorrowedFd<'a>, to: RawFd) -> nix::Result<RawFd> {
+        let mut from = fd.as_raw_fd();
+        if from < self.free {
+            let copy = duplicate_above(fd, self.free)?;
+            from = copy.as_raw_fd();
+            self.copies.push(copy);
+        }
+        self.moves.push(Move { from, to });
+        Ok(from)
     }
 
-    /// What `posix_spawn` shall do in the child.
-    pub(crate) fn actions(&self) -> nix::Result<PosixSpawnFileActions> {
-        let mut actions = PosixSpawnFileActions::init()?;
-        for (fd, target) in &self.entries {
-            actions.add_dup2(fd.as_raw_fd(), *target)?;
-        }
-        Ok(actions)
+    /// What the child has to move.
+    pub(crate) fn moves(&self) -> &[Move] {
+        &self.moves
+    }
+
+    /// The descriptor on which the child tells of failures.
+    pub(crate) fn status(&self) -> RawFd {
+        self.status
     }
 }

@@ -2,15 +2,18 @@
 
 use std::ffi::CString;
 use std::fmt;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use ente_spawn::{EncodeError, FIRST_PASSED_FD, MAX_PASSED, Recipe, Rlimit, encode};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::spawn::{PosixSpawnAttr, posix_spawn};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{Pid, pipe2};
 
+use crate::clone::{Child, Cloner};
 use crate::console::{ConsoleError, open_terminal};
 use crate::descriptors::{Placement, duplicate_above, open_waiting, sealed};
 use crate::environment::Environment;
@@ -58,6 +61,9 @@ pub struct Process<'a> {
     pub output: Option<BorrowedFd<'a>>,
     /// Descriptors that it finds from 3 on.
     pub passed: &'a [BorrowedFd<'a>],
+    /// The cgroup it is born into, so that there is no moment at which it is in another: a folder of cgroup v2.
+    /// Without one it is born into the launcher's.
+    pub cgroup: Option<BorrowedFd<'a>>,
 }
 
 /// A process that was started. It has to be reaped by [`Reaper`](crate::Reaper).
@@ -110,8 +116,6 @@ pub enum StartCause {
     Console(ConsoleError),
     /// This device cannot be opened.
     Open(PathBuf, Errno),
-    /// The executor cannot be started from this path.
-    Executor(PathBuf, Errno),
     /// This system call failed.
     System(&'static str, Errno),
 }
@@ -133,12 +137,6 @@ impl fmt::Display for StartCause {
             Self::Open(path, errno) => {
                 write!(f, "cannot open {}: {}", path.display(), errno.desc())
             }
-            Self::Executor(path, errno) => write!(
-                f,
-                "cannot start the executor {}: {}; the image must hold ente-spawn there",
-                path.display(),
-                errno.desc()
-            ),
             Self::System(call, errno) => write!(f, "{call}: {}", errno.desc()),
         }
     }
@@ -147,18 +145,22 @@ impl fmt::Display for StartCause {
 /// Starts processes. One per PID 1.
 #[derive(Debug)]
 pub struct Launcher {
-    executor: PathBuf,
-    /// Keeps `executor` alive where that is a path to a descriptor.
+    cloner: Mutex<Cloner>,
+    /// Keeps the executor's path alive where that is a path to a descriptor.
     _executor_fd: Option<OwnedFd>,
     output: Output,
     inherited: Environment,
+    /// `RLIMIT_NOFILE` of every process whose Card says nothing else.
+    files: libc::rlimit,
 }
 
 impl Launcher {
-    /// Takes note of where things are, and of what of the present environment is inherited.
+    /// Takes note of where things are, and of what of the present environment and limits is inherited: a PID 1 that
+    /// raises its own limit of descriptors later does not raise that of its Entes, which may rely on a low one
+    /// (`select(2)` takes descriptors below 1024 only).
     ///
     /// # Errors
-    /// `EMFILE` and the like where the executor is an open file.
+    /// `EMFILE` and the like where the executor is an open file; `EINVAL` where its path contains a NUL character.
     pub fn new(program: Program, output: Output) -> nix::Result<Launcher> {
         let (executor, executor_fd) = match program {
             Program::Path(path) => (path, None),
@@ -168,20 +170,25 @@ impl Launcher {
                 (path.into(), Some(fd))
             }
         };
+        let executor = CString::new(executor.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         Ok(Launcher {
-            executor,
+            cloner: Mutex::new(Cloner::new(executor)),
             _executor_fd: executor_fd,
             output,
             inherited: Environment::inherited(std::env::vars_os()),
+            files: libc::rlimit {
+                rlim_cur: soft,
+                rlim_max: hard,
+            },
         })
     }
 
-    /// Starts a process. It does not wait for the program's exec, only for the executor's, which takes well below a
-    /// millisecond: parent and child share memory until then (`CLONE_VM | CLONE_VFORK`, which is what glibc's
-    /// `posix_spawn(3)` does), so nothing of PID 1 is copied.
+    /// Starts a process. It waits for nothing: neither for the program's exec nor for the executor's. Nothing of
+    /// PID 1 is copied for it, see `clone.rs`.
     ///
     /// # Errors
-    /// Whatever kept the executor from starting; then there is no process. What fails after that is told by
+    /// Whatever kept the process from coming to life. What fails after that, even the executor's exec, is told by
     /// [`read_exec_outcome`](crate::read_exec_outcome).
     pub fn start_process(&self, process: &Process<'_>) -> Result<Started, StartError> {
         self.try_start(process).map_err(|cause| StartError {
@@ -197,15 +204,14 @@ impl Launcher {
         })?;
         let flags = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let (status, pipe) = pipe2(flags).map_err(|errno| StartCause::System("pipe2", errno))?;
-        let placement = self.placement(process, &plan, &pipe)?;
-        let pid = self.spawn(&placement)?;
-        // The child has its own copies. Closing these first leaves room for the pidfd where descriptors are short.
-        drop((placement, pipe, plan));
-        Ok(Started {
-            pid,
-            pidfd: pidfd(pid)?,
-            status,
-        })
+        let input = open_input(process)?;
+        let mut device = None;
+        let output = self.output_of(process, &input, &mut device)?;
+        let streams = [input.as_fd(), output, output];
+        let placement = Placement::new(streams, plan.as_fd(), pipe.as_fd(), process.passed)
+            .map_err(|errno| StartCause::System("fcntl(F_DUPFD_CLOEXEC)", errno))?;
+        let (pid, pidfd) = self.spawn(&placement, process.cgroup)?;
+        Ok(Started { pid, pidfd, status })
     }
 
     fn plan(&self, process: &Process<'_>) -> Result<Vec<u8>, StartCause> {
@@ -236,66 +242,57 @@ impl Launcher {
         .map_err(StartCause::Plan)
     }
 
-    /// Opens the standard streams and gives every descriptor its number.
-    fn placement(
-        &self,
-        process: &Process<'_>,
-        plan: &OwnedFd,
-        pipe: &OwnedFd,
-    ) -> Result<Placement, StartCause> {
-        let input = match process.console {
-            Some(console) => open_terminal(console).map_err(StartCause::Console)?,
-            None => open_device(Path::new("/dev/null"), OFlag::O_RDONLY)?,
-        };
-        let device;
-        let output = match (process.console, process.output, &self.output) {
-            (Some(_), _, _) => input.as_fd(),
-            (None, Some(output), _) => output,
-            (None, None, Output::Shared(shared)) => shared.as_fd(),
+    /// Where the process writes to; `device` keeps what had to be opened for it.
+    fn output_of<'x>(
+        &'x self,
+        process: &Process<'x>,
+        input: &'x OwnedFd,
+        device: &'x mut Option<OwnedFd>,
+    ) -> Result<BorrowedFd<'x>, StartCause> {
+        match (process.console, process.output, &self.output) {
+            (Some(_), _, _) => Ok(input.as_fd()),
+            (None, Some(output), _) => Ok(output),
+            (None, None, Output::Shared(shared)) => Ok(shared.as_fd()),
             (None, None, Output::Device(path)) => {
-                device = open_device(path, OFlag::O_WRONLY)?;
-                device.as_fd()
+                let device: &OwnedFd = device.insert(open_device(path, OFlag::O_WRONLY)?);
+                Ok(device.as_fd())
             }
-        };
-        let mut placement = Placement::new(process.passed.len() as u32);
-        placement
-            .stdio([input.as_fd(), output, output])
-            .and_then(|()| placement.plan(plan))
-            .and_then(|()| placement.status(pipe))
-            .and_then(|()| placement.passed(process.passed))
-            .map_err(|errno| StartCause::System("fcntl(F_DUPFD_CLOEXEC)", errno))?;
-        Ok(placement)
+        }
     }
 
-    fn spawn(&self, placement: &Placement) -> Result<Pid, StartCause> {
-        let system = |errno| StartCause::System("posix_spawn", errno);
-        let actions = placement.actions().map_err(system)?;
-        let attributes = PosixSpawnAttr::init().map_err(system)?;
-        let no_environment: [CString; 0] = [];
-        posix_spawn(
-            self.executor.as_path(),
-            &actions,
-            &attributes,
-            &[c"ente-spawn"],
-            &no_environment,
-        )
-        .map_err(|errno| StartCause::Executor(self.executor.clone(), errno))
+    /// The limit noted at the beginning, as far as the present one allows it: nothing is raised for a child.
+    fn files_limit(&self) -> Result<libc::rlimit, StartCause> {
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)
+            .map_err(|errno| StartCause::System("getrlimit", errno))?;
+        Ok(libc::rlimit {
+            rlim_cur: self.files.rlim_cur.min(hard),
+            rlim_max: self.files.rlim_max.min(hard),
+        })
+    }
+
+    fn spawn(
+        &self,
+        placement: &Placement<'_>,
+        cgroup: Option<BorrowedFd<'_>>,
+    ) -> Result<(Pid, OwnedFd), StartCause> {
+        let child = Child {
+            moves: placement.moves(),
+            status: placement.status(),
+            files: self.files_limit()?,
+            cgroup,
+        };
+        // A panic while it was held would have left slots that are taken or not, nothing in between.
+        let mut cloner = self.cloner.lock().unwrap_or_else(PoisonError::into_inner);
+        let spawned = cloner.spawn(&child);
+        spawned.map_err(|errno| StartCause::System("clone3", errno))
     }
 }
 
-/// `pidfd_open(2)`. Nothing can have taken the number since the start: a child keeps it until it is reaped, and only
-/// the caller's thread reaps.
-fn pidfd(pid: Pid) -> Result<OwnedFd, StartCause> {
-    // SAFETY: the call takes two numbers.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
-    match Errno::result(result) {
-        // SAFETY: the call has just made this descriptor, and nobody else knows it.
-        Ok(fd) => Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) }),
-        Err(errno) => {
-            // Without a pidfd nobody could stop it, so it must not run. It is reaped like any other child.
-            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
-            Err(StartCause::System("pidfd_open", errno))
-        }
+/// What becomes standard input.
+fn open_input(process: &Process<'_>) -> Result<OwnedFd, StartCause> {
+    match process.console {
+        Some(console) => open_terminal(console).map_err(StartCause::Console),
+        None => open_device(Path::new("/dev/null"), OFlag::O_RDONLY),
     }
 }
 

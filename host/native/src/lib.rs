@@ -8,6 +8,7 @@
 //! less than that: see [`enforceable`]. The plan format, the order of its steps and what is enforced are written
 //! down in `docs/native.md`.
 
+mod clone;
 mod console;
 mod descriptors;
 mod enforce;

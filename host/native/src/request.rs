@@ -25,6 +25,8 @@ pub struct StartRequest<'a> {
     pub output: Option<BorrowedFd<'a>>,
     /// Descriptors that the program finds from 3 on.
     pub passed: &'a [BorrowedFd<'a>],
+    /// The cgroup that the process is born into; without one it is born into the host's own.
+    pub cgroup: Option<BorrowedFd<'a>>,
 }
 
 impl<'a> StartRequest<'a> {
@@ -38,6 +40,7 @@ impl<'a> StartRequest<'a> {
             active_console: None,
             output: None,
             passed: &[],
+            cgroup: None,
         }
     }
 }
@@ -72,6 +75,7 @@ impl Launcher {
             rlimits: &rlimits(&card.soma.rlimits),
             output: request.output,
             passed: request.passed,
+            cgroup: request.cgroup,
         })?;
         tracing::debug!(
             label = card.label,

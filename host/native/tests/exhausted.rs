@@ -45,6 +45,7 @@ fn a_start_without_descriptors_fails_whole() {
         drop(hoard.pop());
     };
     assert!(failures > 0);
+    assert_eq!(common::outcome(&started), arje_native::ExecOutcome::Started);
     assert!(end(&started).success());
     assert!(mark.exists());
 }

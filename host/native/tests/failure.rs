@@ -128,11 +128,10 @@ fn a_missing_executor_or_device_is_named() {
     let missing = Program::Path("/no/ente-spawn".into());
     let launcher = Launcher::new(missing, Output::Shared(stderr())).unwrap();
     let card = card("/bin/true", &[]);
-    let error = launcher.start(&StartRequest::new(&card, 1)).unwrap_err();
+    let started = launcher.start(&StartRequest::new(&card, 1)).unwrap();
     assert_eq!(
-        error.to_string(),
-        "cannot start \"probe\": cannot start the executor /no/ente-spawn: No such file or directory; the image must \
-         hold ente-spawn there"
+        failure(&started).to_string(),
+        "the step \"executor\" failed with ENOENT: No such file or directory"
     );
     let output = Output::Device("/dev/no-such".into());
     let launcher = Launcher::new(Program::Path(executor().into()), output).unwrap();

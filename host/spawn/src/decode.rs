@@ -193,7 +193,9 @@ impl<'a> Step<'a> {
     fn parse(kind: StepKind, body: &'a [u8]) -> Result<Step<'a>, DecodeError> {
         let mut body = Reader(body);
         let step = match kind {
-            StepKind::Plan => return Err(DecodeError::UnknownStep(kind as u8)),
+            StepKind::Plan | StepKind::Executor => {
+                return Err(DecodeError::UnknownStep(kind as u8));
+            }
             StepKind::Signals => Step::Signals,
             StepKind::Session => Step::Session,
             StepKind::Terminal => Step::Terminal,

@@ -49,6 +49,9 @@ pub const FIRST_PASSED_FD: i32 = 5;
 pub enum StepKind {
     /// Reading and checking the plan itself. Never a record; only in a failure.
     Plan = 0x00,
+    /// Placing the executor's descriptors and executing it. Never a record; only in a failure, which the child itself
+    /// reports.
+    Executor = 0x04,
     /// Every signal to its default disposition, nothing blocked.
     Signals = 0x08,
     /// A session of its own.
@@ -69,8 +72,9 @@ pub enum StepKind {
 
 impl StepKind {
     /// Every step, in order.
-    pub const ALL: [StepKind; 9] = [
+    pub const ALL: [StepKind; 10] = [
         StepKind::Plan,
+        StepKind::Executor,
         StepKind::Signals,
         StepKind::Session,
         StepKind::Terminal,
@@ -92,6 +96,7 @@ impl StepKind {
     pub fn name(self) -> &'static str {
         match self {
             StepKind::Plan => "plan",
+            StepKind::Executor => "executor",
             StepKind::Signals => "signals",
             StepKind::Session => "session",
             StepKind::Terminal => "controlling terminal",

@@ -1,0 +1,431 @@
+//! `clone3(2)` straight into the executor, and straight into a cgroup.
+//!
+//! The child shares PID 1's memory until it has executed the executor, so nothing is copied, however large PID 1 is
+//! (`CLONE_VM`). Unlike `vfork(2)` and `posix_spawn(3)` PID 1 does not wait for that exec: a child that is born into
+//! a frozen cgroup, or into one that has used up its `cpu.max`, or that is sent `SIGSTOP` at once, does not run for
+//! a while or for ever, and PID 1 must not stand still with it. So every child has a [`Slot`] of its own, with its
+//! stack and all that it reads, and the kernel itself says when the child has let go of it (`CLONE_CHILD_CLEARTID`).
+
+use std::ffi::{CString, c_char, c_void};
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use ente_spawn::{FAILURE_BYTES, FAILURE_EXIT_CODE, FIRST_PASSED_FD, MAX_PASSED, StepKind};
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("the child's system calls are written for x86-64");
+
+/// Children that may be between clone and exec at the same time. That takes some 100 µs each, so that more are in
+/// flight only when a seed of hundreds starts on one processor, and then [`PATIENCE`] paces it.
+const SLOTS: usize = 32;
+
+/// How long a start waits for a slot when all are taken. Only children that the kernel does not let run keep theirs
+/// for longer.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Memory of a slot: a guard page that cannot be touched, then the stack, with the [`Job`] at its upper end. The
+/// child calls one function, which keeps a few words; no signal handler runs on it.
+const SLOT_BYTES: usize = 4 * PAGE;
+const PAGE: usize = 4096;
+
+/// Descriptors that a start moves: 0-2, plan, status pipe, passed ones.
+const MAX_MOVES: usize = FIRST_PASSED_FD as usize + MAX_PASSED as usize;
+
+/// One descriptor and the number it gets in the child.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Move {
+    /// Its number now, above all targets.
+    pub(crate) from: RawFd,
+    /// Its number in the executor.
+    pub(crate) to: RawFd,
+}
+
+/// What a child is given.
+pub(crate) struct Child<'a> {
+    /// All descriptors that the executor is to have.
+    pub(crate) moves: &'a [Move],
+    /// The one among them that takes failures, by its present number.
+    pub(crate) status: RawFd,
+    /// `RLIMIT_NOFILE` as the child is to have it.
+    pub(crate) files: libc::rlimit,
+    /// The cgroup it is born into (a folder of cgroup v2); absent means the parent's.
+    pub(crate) cgroup: Option<BorrowedFd<'a>>,
+}
+
+/// Everything that the child reads. It lives in the child's slot.
+#[repr(C, align(16))]
+struct Job {
+    /// Not 0 while the child uses the slot; the kernel clears it (`CLONE_CHILD_CLEARTID`, set_tid_address(2)).
+    taken: AtomicU32,
+    status: RawFd,
+    program: *const c_char,
+    argv: [*const c_char; 2],
+    envp: [*const c_char; 1],
+    files: libc::rlimit,
+    count: usize,
+    moves: [Move; MAX_MOVES],
+}
+
+/// Clones children that execute one program.
+#[derive(Debug)]
+pub(crate) struct Cloner {
+    /// The executor. Children read it while they share this memory.
+    program: CString,
+    slots: Vec<Slot>,
+    /// The slot that was taken last: the next one was taken longest ago.
+    last: usize,
+}
+
+impl Cloner {
+    /// For this executable file.
+    pub(crate) fn new(program: CString) -> Cloner {
+        Cloner {
+            program,
+            slots: Vec::new(),
+            last: 0,
+        }
+    }
+
+    /// Makes a child that gives its descriptors their numbers and executes the executor. If it cannot, the status
+    /// pipe says so ([`StepKind::Executor`]).
+    ///
+    /// # Errors
+    /// Those of clone3(2), among them `EAGAIN` (too many processes, `pids.max` included), `EMFILE` (no room for the
+    /// pidfd), `EBUSY` and `EOPNOTSUPP` (the cgroup takes no processes), `ENODEV` (it was removed). `EAGAIN` also
+    /// when 32 earlier children have not come to run yet. There is no child then.
+    pub(crate) fn spawn(&mut self, child: &Child<'_>) -> nix::Result<(Pid, OwnedFd)> {
+        if child.moves.len() > MAX_MOVES {
+            return Err(Errno::EMFILE);
+        }
+        let program = self.program.as_ptr();
+        let slot = self.free_slot()?;
+        slot.write(program, child);
+        slot.clone_child(child.cgroup)
+    }
+
+    fn free_slot(&mut self) -> nix::Result<&mut Slot> {
+        let found = match self.idle() {
+            Some(index) => index,
+            None if self.slots.len() < SLOTS => {
+                self.slots.push(Slot::new()?);
+                self.slots.len() - 1
+            }
+            None => {
+                let oldest = (self.last + 1) % SLOTS;
+                self.slots.get(oldest).ok_or(Errno::EAGAIN)?.wait_idle();
+                self.idle().ok_or(Errno::EAGAIN)?
+            }
+        };
+        self.last = found;
+        self.slots.get_mut(found).ok_or(Errno::EAGAIN)
+    }
+
+    fn idle(&self) -> Option<usize> {
+        self.slots.iter().position(|slot| !slot.taken())
+    }
+}
+
+impl Drop for Cloner {
+    fn drop(&mut self) {
+        for slot in &self.slots {
+            slot.wait_idle();
+        }
+        if self.slots.iter().any(Slot::taken) {
+            // A child that the kernel does not let run still reads this.
+            std::mem::forget(std::mem::take(&mut self.program));
+        }
+    }
+}
+
+/// Memory for one child between clone and exec.
+#[derive(Debug)]
+struct Slot {
+    base: NonNull<c_void>,
+}
+
+// SAFETY: the slot owns its mapping, which can be used from any thread.
+unsafe impl Send for Slot {}
+
+impl Slot {
+    fn new() -> nix::Result<Slot> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
+        let mode = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping, wherever the kernel likes; it replaces nothing.
+        let base = unsafe { libc::mmap(ptr::null_mut(), SLOT_BYTES, mode, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        let slot = Slot {
+            base: NonNull::new(base).ok_or(Errno::ENOMEM)?,
+        };
+        // SAFETY: the first page of the mapping made above, of which nothing is used yet.
+        Errno::result(unsafe { libc::mprotect(base, PAGE, libc::PROT_NONE) })?;
+        Ok(slot)
+    }
+
+    /// The upper end of the slot, below which the stack begins.
+    fn job(&self) -> *mut Job {
+        // SAFETY: the offset lies inside the mapping, since a job is smaller than a page.
+        unsafe { self.base.byte_add(SLOT_BYTES - size_of::<Job>()) }
+            .as_ptr()
+            .cast()
+    }
+
+    fn taken_word(&self) -> &AtomicU32 {
+        // SAFETY: in the mapping, aligned (a job's size is a multiple of its alignment), zero from birth on, and
+        // only ever used as an atomic, by the kernel too.
+        unsafe { &(*self.job()).taken }
+    }
+
+    fn taken(&self) -> bool {
+        self.taken_word().load(Ordering::Acquire) != 0
+    }
+
+    /// Waits for the child to let go of the slot, but not longer than [`PATIENCE`].
+    fn wait_idle(&self) {
+        let until = Instant::now() + PATIENCE;
+        while self.taken() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let timeout = libc::timespec {
+                tv_sec: 0,
+                tv_nsec: i64::from(left.subsec_nanos()),
+            };
+            let word: *const AtomicU32 = self.taken_word();
+            // SAFETY: futex(2) reads the word and the time, both of which live as long as the call. Not private,
+            // because the kernel's wake-up is not.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_futex,
+                    word,
+                    libc::FUTEX_WAIT,
+                    1,
+                    &raw const timeout,
+                );
+            }
+        }
+    }
+
+    /// Notes what the child shall do. The slot must be idle.
+    fn write(&mut self, program: *const c_char, child: &Child<'_>) {
+        let nobody = Move { from: -1, to: -1 };
+        let mut moves = [nobody; MAX_MOVES];
+        for (slot, entry) in moves.iter_mut().zip(child.moves) {
+            *slot = *entry;
+        }
+        let job = Job {
+            taken: AtomicU32::new(0),
+            status: child.status,
+            program,
+            argv: [c"ente-spawn".as_ptr(), ptr::null()],
+            envp: [ptr::null()],
+            files: child.files,
+            count: child.moves.len().min(MAX_MOVES),
+            moves,
+        };
+        // SAFETY: inside the mapping and aligned; nobody else uses an idle slot, and a job needs no drop.
+        unsafe { self.job().write(job) };
+    }
+
+    /// Makes the child, with all signals blocked: a handler that ran in it would work on PID 1's memory. The
+    /// executor unblocks them.
+    fn clone_child(&mut self, cgroup: Option<BorrowedFd<'_>>) -> nix::Result<(Pid, OwnedFd)> {
+        self.taken_word().store(1, Ordering::Release);
+        let before = set_signal_mask(u64::MAX);
+        // SAFETY: the slot is idle and its job written; signals are blocked.
+        let result = unsafe { self.clone3(cgroup) };
+        set_signal_mask(before);
+        if result.is_err() {
+            self.taken_word().store(0, Ordering::Release);
+        }
+        result
+    }
+
+    /// # Safety
+    /// The job is written and no other child uses this slot; all signals are blocked.
+    unsafe fn clone3(&mut self, cgroup: Option<BorrowedFd<'_>>) -> nix::Result<(Pid, OwnedFd)> {
+        let job = self.job();
+        let mut pidfd: RawFd = -1;
+        let into = if cgroup.is_some() {
+            CLONE_INTO_CGROUP
+        } else {
+            0
+        };
+        let arguments = libc::clone_args {
+            flags: CLONE_FLAGS | into,
+            pidfd: (&raw mut pidfd) as u64,
+            child_tid: self.taken_word() as *const AtomicU32 as u64,
+            parent_tid: 0,
+            exit_signal: libc::SIGCHLD as u64,
+            stack: self.base.as_ptr() as u64 + PAGE as u64,
+            stack_size: (SLOT_BYTES - PAGE - size_of::<Job>()) as u64,
+            tls: 0,
+            set_tid: 0,
+            set_tid_size: 0,
+            cgroup: cgroup.map_or(0, |fd| fd.as_raw_fd() as u64),
+        };
+        let result: i64;
+        // SAFETY: In the parent this is a system call like any other. The child comes out of it on a stack of its
+        // own, whose upper end is aligned to 16 bytes as the ABI wants it at a call, calls `child`, which does not
+        // return, and so never comes to code that was compiled for the parent's stack. It shares memory with the
+        // parent and with the parent's other threads, which go on meanwhile: it reads only its job, which stays as
+        // it is until the kernel clears `taken`, writes only its stack, allocates nothing, takes no lock, touches no
+        // thread-local variable (so not `errno` either) and cannot unwind. Its descriptors are copies
+        // (no `CLONE_FILES`), as are its signal handlers, all at their defaults (`CLONE_CLEAR_SIGHAND`).
+        unsafe {
+            std::arch::asm!(
+                "syscall",
+                "test rax, rax",
+                "jnz 2f",
+                "xor ebp, ebp",
+                "mov rdi, r12",
+                "call {child}",
+                "ud2",
+                "2:",
+                child = sym child,
+                inlateout("rax") libc::SYS_clone3 => result,
+                in("rdi") &raw const arguments,
+                in("rsi") size_of::<libc::clone_args>(),
+                in("r12") job,
+                out("rcx") _,
+                out("r11") _,
+            );
+        }
+        if result < 0 {
+            return Err(Errno::from_raw((-result) as i32));
+        }
+        // SAFETY: the call has just made this descriptor, and nobody else knows it.
+        let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+        Ok((Pid::from_raw(result as i32), pidfd))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if !self.taken() {
+            // SAFETY: the mapping is the slot's own, and no child uses it.
+            unsafe { libc::munmap(self.base.as_ptr(), SLOT_BYTES) };
+        }
+    }
+}
+
+/// `linux/sched.h`. libc has the old flags only, as signed numbers.
+const CLONE_FLAGS: u64 = 0x100 // CLONE_VM
+    | 0x1000 // CLONE_PIDFD
+    | 0x20_0000 // CLONE_CHILD_CLEARTID
+    | 0x1_0000_0000; // CLONE_CLEAR_SIGHAND
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// rt_sigprocmask(2) itself: the C library's function leaves out two signals that it uses itself.
+fn set_signal_mask(mask: u64) -> u64 {
+    let mut before = 0_u64;
+    // SAFETY: reads one mask and writes the other, both of the size given.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            &raw mut before,
+            size_of::<u64>(),
+        );
+    }
+    before
+}
+
+/// The child. Only system calls from here on, and no operation that could panic.
+///
+/// # Safety
+/// Runs in the new process, on its own stack, with a job that stays as it is.
+unsafe extern "C" fn child(job: *const Job) -> ! {
+    // SAFETY: `job` is valid for reads; the first `count` of its moves are set, and `count` is at most their number.
+    // The system calls get numbers, and pointers into the job or to constants.
+    unsafe {
+        let moves = (&raw const (*job).moves).cast::<Move>();
+        let mut index = 0;
+        while index < (*job).count {
+            let entry = moves.add(index);
+            let result = system_call(
+                libc::SYS_dup2,
+                [(*entry).from as u64, (*entry).to as u64, 0, 0],
+            );
+            if result < 0 {
+                fail((*job).status, result);
+            }
+            index = index.wrapping_add(1);
+        }
+        let files = (&raw const (*job).files) as u64;
+        let result = system_call(
+            libc::SYS_prlimit64,
+            [0, u64::from(libc::RLIMIT_NOFILE), files, 0],
+        );
+        if result < 0 {
+            fail((*job).status, result);
+        }
+        let argv = (&raw const (*job).argv) as u64;
+        let envp = (&raw const (*job).envp) as u64;
+        let result = system_call(libc::SYS_execve, [(*job).program as u64, argv, envp, 0]);
+        fail((*job).status, result)
+    }
+}
+
+/// Says on the status pipe that the executor could not be executed, and ends, as the executor does it.
+///
+/// # Safety
+/// Only in the child.
+unsafe fn fail(status: RawFd, result: i64) -> ! {
+    let [a, b, c, d, ..] = result.wrapping_neg().to_le_bytes();
+    let failure: [u8; FAILURE_BYTES] = [StepKind::Executor as u8, a, b, c, d];
+    // SAFETY: the first call reads the bytes above; the second one ends the process.
+    unsafe {
+        let bytes = failure.as_ptr() as u64;
+        system_call(
+            libc::SYS_write,
+            [status as u64, bytes, FAILURE_BYTES as u64, 0],
+        );
+        loop {
+            system_call(libc::SYS_exit_group, [FAILURE_EXIT_CODE as u64, 0, 0, 0]);
+        }
+    }
+}
+
+/// A system call that leaves `errno` alone: it is the parent's. Returns a negative error number when it fails.
+///
+/// # Safety
+/// As the call itself.
+unsafe fn system_call(number: i64, arguments: [u64; 4]) -> i64 {
+    let [a, b, c, d] = arguments;
+    let result;
+    // SAFETY: the registers that the kernel uses are declared; what the call does is the caller's to argue.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") number => result,
+            in("rdi") a,
+            in("rsi") b,
+            in("rdx") c,
+            in("r10") d,
+            out("rcx") _,
+            out("r11") _,
+        );
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_and_a_stack_fit_a_slot() {
+        assert!(size_of::<Job>() + 2048 < PAGE);
+        assert_eq!(size_of::<Job>() % 16, 0);
+    }
+}
