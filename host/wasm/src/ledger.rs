@@ -113,6 +113,10 @@ impl Drop for Share {
     }
 }
 
+// `memory_grow_failed` and `table_grow_failed` give nothing back, so growth that was granted and then
+// refused by the kernel stays charged until the instance ends. wasmtime calls them also for growth that it
+// never asked about (beyond the type of the memory), so a component could use them to empty its account:
+// grow by a page, fail to grow by 4 GiB, and again. An account that errs must err against the component.
 impl ResourceLimiter for Share {
     fn memory_growing(
         &mut self,
