@@ -7,132 +7,18 @@
     reason = "tests say what they expect"
 )]
 
-#[path = "common/archive.rs"]
+#[path = "../common/archive.rs"]
 mod archive;
+mod refusals;
+mod workshop;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use archive::{Read, read_cpio};
-use arje_store::{Sha256, Store};
-use initrd_builder::{Error, Options, Program, Summary, build};
+use archive::Read;
+use arje_store::Store;
+use initrd_builder::{Error, Program, build};
 use serde_json::{Value, json};
-
-/// The engine that the pretended compiler compiles for.
-const ENGINE: &str = "abababababababababababababababababababababababababababababababab";
-
-/// Speaks the protocol of `ente-compile` and returns the module with a word before it.
-const COMPILER: &str = "#!/bin/sh
-case \"$1\" in
---fingerprint) echo abababababababababababababababababababababababababababababababab ;;
-*) printf 'compiled '; cat ;;
-esac
-";
-
-/// Lists its applets as busybox does; the real one is packed and booted by the tests of the machine.
-const BUSYBOX: &str = "#!/bin/sh
-printf 'bin/sh\\nsbin/modprobe\\nusr/bin/awk\\n'
-";
-
-struct Workshop(tempfile::TempDir);
-
-impl Workshop {
-    fn new() -> Self {
-        let workshop = Self(tempfile::tempdir().unwrap());
-        for name in ["ente-zero", "ente-spawn", "ente"] {
-            workshop.script(
-                &format!("helpers/{name}"),
-                &format!("#!/bin/sh\n# {name}\n"),
-            );
-        }
-        workshop.script("helpers/ente-compile", COMPILER);
-        workshop.script("busybox", BUSYBOX);
-        workshop.put("components/hello.wasm", b"hello component");
-        workshop.put("components/unused.wasm", b"nobody pins this");
-        workshop
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn put(&self, name: &str, data: &[u8]) {
-        let path = self.path(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, data).unwrap();
-    }
-
-    fn script(&self, name: &str, text: &str) {
-        self.put(name, text.as_bytes());
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(self.path(name), mode).unwrap();
-    }
-
-    fn options(&self, seed: &Value) -> Options {
-        self.put("seed.card.json", seed.to_string().as_bytes());
-        Options {
-            components: vec![self.path("components")],
-            helpers: vec![self.path("helpers")],
-            busybox: Some(self.path("busybox")),
-            ..Options::new(self.path("seed.card.json"))
-        }
-    }
-
-    fn build(&self, options: &Options) -> Result<(Summary, Vec<Read>), Error> {
-        let out = self.path("image.zst");
-        let summary = build(options, &out)?;
-        let packed = std::fs::read(&out).unwrap();
-        assert_eq!(summary.sha256, Sha256::of(&packed).to_string());
-        let unpacked = zstd::decode_all(packed.as_slice()).unwrap();
-        assert_eq!(summary.unpacked, unpacked.len() as u64);
-        Ok((summary, read_cpio(&unpacked)))
-    }
-}
-
-fn hello() -> String {
-    Sha256::of(b"hello component").to_string()
-}
-
-fn id(n: u32) -> String {
-    format!("01J0000000000000000000{n:04}")
-}
-
-fn card(n: u32, label: &str, payload: Value) -> Value {
-    json!({ "schema_version": 1, "id": id(n), "label": label, "payload": payload, "supervision": "OneShot" })
-}
-
-fn native(n: u32, label: &str, exec: &str) -> Value {
-    card(n, label, json!({ "Native": { "exec": exec } }))
-}
-
-fn wasm(n: u32, label: &str, pin: &str) -> Value {
-    card(
-        n,
-        label,
-        json!({ "Wasm": { "module_sha256": pin, "entry": "run" } }),
-    )
-}
-
-fn with(mut card: Value, key: &str, value: Value) -> Value {
-    card[key] = value;
-    card
-}
-
-fn seed(genesis: Vec<Value>) -> Value {
-    with(
-        card(0, "seed", json!("Virtual")),
-        "genesis",
-        Value::Array(genesis),
-    )
-}
-
-fn data<'a>(entries: &'a [Read], path: &str) -> &'a [u8] {
-    let found = entries.iter().find(|entry| entry.name == path);
-    &found.unwrap_or_else(|| panic!("no {path}")).data
-}
-
-fn has(entries: &[Read], path: &str) -> bool {
-    entries.iter().any(|entry| entry.name == path)
-}
+use workshop::*;
 
 #[test]
 fn the_layout() {
@@ -291,84 +177,6 @@ fn without_a_wrapper_init_is_a_link() {
 }
 
 #[test]
-fn all_that_is_missing_is_told_with_its_card() {
-    let workshop = Workshop::new();
-    workshop.script("tool.py", "#!/usr/bin/python9\n");
-    let absent = "11".repeat(32);
-    let nested = with(
-        card(9, "group", json!("Virtual")),
-        "genesis",
-        json!([native(1, "deep", "/opt/deep")]),
-    );
-    let mut options = workshop.options(&seed(vec![
-        nested,
-        wasm(2, "unpinned", &absent),
-        card(
-            3,
-            "old",
-            json!({ "Legacy": { "exec": "/usr/bin/old", "fakes": [] } }),
-        ),
-        native(4, "python", "/opt/tool"),
-        native(5, "folder", "/etc"),
-        native(6, "fine", "/sbin/modprobe"),
-    ]));
-    options.programs = vec![Program {
-        dest: "/opt/tool".to_owned(),
-        source: workshop.path("tool.py"),
-    }];
-    let Err(Error::Missing(items)) = workshop.build(&options) else {
-        panic!("built");
-    };
-    let expected = [
-        ("deep", "--bin /opt/deep=FILE"),
-        ("unpinned", absent.as_str()),
-        ("old", "/usr/bin/old"),
-        ("python", "/usr/bin/python9"),
-        ("folder", "not an executable file"),
-    ];
-    assert_eq!(items.len(), expected.len(), "{items:#?}");
-    for (item, (label, part)) in items.iter().zip(expected) {
-        assert!(
-            item.contains(&format!("{label:?}")) && item.contains(part),
-            "{item}"
-        );
-    }
-    assert!(!workshop.path("image.zst").exists());
-}
-
-#[test]
-fn an_invalid_seed_lists_every_violation() {
-    let workshop = Workshop::new();
-    let options = workshop.options(&seed(vec![
-        native(1, "relative", "bin/sh"),
-        native(1, "twice", "/bin/sh"),
-        with(native(3, "module", "/bin/sh"), "module", json!("hello")),
-        with(wasm(4, "number", &hello()), "module", json!(7)),
-        with(
-            wasm(5, "absent", &"22".repeat(32)),
-            "module",
-            json!("absent"),
-        ),
-    ]));
-    let Err(Error::Seed { violations, .. }) = workshop.build(&options) else {
-        panic!("built");
-    };
-    for part in ["bin/sh", "twice", "not Wasm", "is 7", "absent.wasm"] {
-        assert!(
-            violations.iter().any(|line| line.contains(part)),
-            "{part} in {violations:#?}"
-        );
-    }
-    for text in ["", "{", "[]", "{\"schema_version\": 2}"] {
-        workshop.put("seed.card.json", text.as_bytes());
-        assert!(
-            matches!(workshop.build(&options), Err(Error::Seed { .. })),
-            "{text:?}"
-        );
-    }
-}
-
-#[test]
 fn names_are_pinned_and_locked_pins_stay() {
     let workshop = Workshop::new();
     let stale = "33".repeat(32);
@@ -470,41 +278,4 @@ fn kernel_modules_come_with_a_card_that_loads_them() {
     clash.modules.clone_from(&options.modules);
     clash.modules_dir.clone_from(&options.modules_dir);
     assert!(matches!(workshop.build(&clash), Err(Error::Seed { .. })));
-}
-
-#[test]
-fn what_is_not_on_this_machine_is_named() {
-    let workshop = Workshop::new();
-    let seed = seed(vec![wasm(1, "one", &hello())]);
-    let mut options = workshop.options(&seed);
-    std::fs::remove_file(workshop.path("helpers/ente-spawn")).unwrap();
-    let text = workshop.build(&options).unwrap_err().to_string();
-    assert!(
-        text.contains("ente-spawn") && text.contains("--helpers"),
-        "{text}"
-    );
-
-    workshop.script("helpers/ente-spawn", "#!/bin/sh\n");
-    workshop.script("helpers/ente-compile", "#!/bin/sh\nexit 1\n");
-    let text = workshop.build(&options).unwrap_err().to_string();
-    assert!(text.contains("compiler"), "{text}");
-
-    options.busybox = Some(Path::new("/no/busybox").to_owned());
-    let text = workshop.build(&options).unwrap_err().to_string();
-    assert!(text.contains("/no/busybox"), "{text}");
-}
-
-#[test]
-fn a_component_that_does_not_compile_is_told_with_its_card() {
-    let workshop = Workshop::new();
-    workshop.script(
-        "helpers/ente-compile",
-        &COMPILER.replace("printf 'compiled '; cat", "echo 'bad magic' >&2; exit 1"),
-    );
-    let options = workshop.options(&seed(vec![wasm(1, "the-label", &hello())]));
-    let text = workshop.build(&options).unwrap_err().to_string();
-    assert!(
-        text.contains("the-label") && text.contains(&hello()) && text.contains("bad magic"),
-        "{text}"
-    );
 }

@@ -1,0 +1,125 @@
+//! What the tests of images share: inputs, small seeds, and a look into the image.
+
+use std::path::PathBuf;
+
+use crate::archive::{Read, read_cpio};
+use arje_store::Sha256;
+use initrd_builder::{Error, Options, Summary, build};
+use serde_json::{Value, json};
+
+/// The engine that the pretended compiler compiles for.
+pub const ENGINE: &str = "abababababababababababababababababababababababababababababababab";
+
+/// Speaks the protocol of `ente-compile` and returns the module with a word before it.
+pub const COMPILER: &str = "#!/bin/sh
+case \"$1\" in
+--fingerprint) echo abababababababababababababababababababababababababababababababab ;;
+*) printf 'compiled '; cat ;;
+esac
+";
+
+/// Lists its applets as busybox does; the real one is packed and booted by the tests of the machine.
+pub const BUSYBOX: &str = "#!/bin/sh
+printf 'bin/sh\\nsbin/modprobe\\nusr/bin/awk\\n'
+";
+
+pub struct Workshop(pub tempfile::TempDir);
+
+impl Workshop {
+    pub fn new() -> Self {
+        let workshop = Self(tempfile::tempdir().unwrap());
+        for name in ["ente-zero", "ente-spawn", "ente"] {
+            workshop.script(
+                &format!("helpers/{name}"),
+                &format!("#!/bin/sh\n# {name}\n"),
+            );
+        }
+        workshop.script("helpers/ente-compile", COMPILER);
+        workshop.script("busybox", BUSYBOX);
+        workshop.put("components/hello.wasm", b"hello component");
+        workshop.put("components/unused.wasm", b"nobody pins this");
+        workshop
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn put(&self, name: &str, data: &[u8]) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, data).unwrap();
+    }
+
+    pub fn script(&self, name: &str, text: &str) {
+        self.put(name, text.as_bytes());
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(self.path(name), mode).unwrap();
+    }
+
+    pub fn options(&self, seed: &Value) -> Options {
+        self.put("seed.card.json", seed.to_string().as_bytes());
+        Options {
+            components: vec![self.path("components")],
+            helpers: vec![self.path("helpers")],
+            busybox: Some(self.path("busybox")),
+            ..Options::new(self.path("seed.card.json"))
+        }
+    }
+
+    pub fn build(&self, options: &Options) -> Result<(Summary, Vec<Read>), Error> {
+        let out = self.path("image.zst");
+        let summary = build(options, &out)?;
+        let packed = std::fs::read(&out).unwrap();
+        assert_eq!(summary.sha256, Sha256::of(&packed).to_string());
+        let unpacked = zstd::decode_all(packed.as_slice()).unwrap();
+        assert_eq!(summary.unpacked, unpacked.len() as u64);
+        Ok((summary, read_cpio(&unpacked)))
+    }
+}
+
+pub fn hello() -> String {
+    Sha256::of(b"hello component").to_string()
+}
+
+pub fn id(n: u32) -> String {
+    format!("01J0000000000000000000{n:04}")
+}
+
+pub fn card(n: u32, label: &str, payload: Value) -> Value {
+    json!({ "schema_version": 1, "id": id(n), "label": label, "payload": payload, "supervision": "OneShot" })
+}
+
+pub fn native(n: u32, label: &str, exec: &str) -> Value {
+    card(n, label, json!({ "Native": { "exec": exec } }))
+}
+
+pub fn wasm(n: u32, label: &str, pin: &str) -> Value {
+    card(
+        n,
+        label,
+        json!({ "Wasm": { "module_sha256": pin, "entry": "run" } }),
+    )
+}
+
+pub fn with(mut card: Value, key: &str, value: Value) -> Value {
+    card[key] = value;
+    card
+}
+
+pub fn seed(genesis: Vec<Value>) -> Value {
+    with(
+        card(0, "seed", json!("Virtual")),
+        "genesis",
+        Value::Array(genesis),
+    )
+}
+
+pub fn data<'a>(entries: &'a [Read], path: &str) -> &'a [u8] {
+    let found = entries.iter().find(|entry| entry.name == path);
+    &found.unwrap_or_else(|| panic!("no {path}")).data
+}
+
+pub fn has(entries: &[Read], path: &str) -> bool {
+    entries.iter().any(|entry| entry.name == path)
+}
