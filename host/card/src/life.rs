@@ -7,7 +7,8 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub enum Supervision {
-    /// It is started again, after a delay that doubles from `initial` to `max`.
+    /// It is started again, at the earliest after a delay that begins with the last start and doubles from
+    /// `initial` to `max`.
     Restart {
         /// The first delay, milliseconds, at least 1.
         #[schemars(range(min = 1))]

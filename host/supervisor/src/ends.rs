@@ -92,7 +92,9 @@ impl Supervisor {
         let started = ente.started_at.unwrap_or(now);
         match ente.crashes.note(&card, delays, started, now) {
             Ok(delay) => {
-                self.set_timer(ix, Some(now.plus(delay)));
+                // From the start, not from the end: a delay keeps starts apart, and one that lived
+                // longer has waited already.
+                self.set_timer(ix, Some(started.plus(delay).max(now)));
                 self.set_state(ix, State::Backoff, Cause::Exited(status));
             }
             Err(starts) => {

@@ -100,6 +100,16 @@ impl Provision {
             routed: false,
         }
     }
+
+    /// The facts of its Ente as far as they hold for this provision: what the Ente has taken back is not
+    /// coming, and nobody may hope for it.
+    pub const fn seen(self, facts: Facts) -> Facts {
+        Facts {
+            hope: facts.hope && !self.hidden,
+            coming: facts.coming && !self.hidden,
+            ..facts
+        }
+    }
 }
 
 /// A stop under way.
@@ -158,8 +168,8 @@ pub(crate) struct Crashes {
 }
 
 impl Crashes {
-    /// Notes that a life from `started` to `now` ended unasked. Returns how long to wait, or the
-    /// number of starts that broke the limit.
+    /// Notes that a life from `started` to `now` ended unasked. Returns how long after `started`
+    /// the next one may begin at the earliest, or the number of starts that broke the limit.
     ///
     /// The interval is fixed: it begins with the first start counted, and a start after its end
     /// begins a new one (as systemd's `StartLimitBurst=` counts, systemd.unit(5)). Two numbers

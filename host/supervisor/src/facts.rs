@@ -57,9 +57,8 @@ impl Supervisor {
         if old == new {
             return;
         }
-        let caps: Vec<CapIx> = self.provided(ix).iter().map(|p| p.cap).collect();
-        for cap in caps {
-            self.recount(cap, old, new);
+        for provision in self.provided(ix).to_vec() {
+            self.recount(provision.cap, provision.seen(old), provision.seen(new));
         }
         if old.live != new.live {
             self.recount_rivals(ix, new.live);
@@ -271,9 +270,24 @@ impl Supervisor {
             return;
         };
         ente.provides.push(provision);
-        let facts = ente.facts;
+        let facts = provision.seen(ente.facts);
         self.recount(provision.cap, Facts::default(), facts);
         self.refresh_provisions(ix);
+    }
+
+    /// The running incarnation takes one of its provisions back, or offers it again.
+    pub(crate) fn hide(&mut self, ix: EnteIx, cap: CapIx, hidden: bool) {
+        let Some(ente) = self.table.get_mut(ix) else {
+            return;
+        };
+        let facts = ente.facts;
+        let Some(provision) = ente.provides.iter_mut().find(|p| p.cap == cap) else {
+            return;
+        };
+        let before = provision.seen(facts);
+        provision.hidden = hidden;
+        let after = provision.seen(facts);
+        self.recount(cap, before, after);
     }
 
     /// Takes away the provisions that the ended incarnation had added, and its hiding of others.
@@ -283,8 +297,14 @@ impl Supervisor {
         };
         let (facts, id) = (ente.facts, ente.card.id);
         let extras: Vec<Provision> = ente.provides.extract_if(.., |p| p.extra).collect();
-        for provision in &mut ente.provides {
-            provision.hidden = false;
+        let hidden: Vec<CapIx> = ente
+            .provides
+            .iter()
+            .filter(|p| p.hidden)
+            .map(|p| p.cap)
+            .collect();
+        for cap in hidden {
+            self.hide(ix, cap, false);
         }
         for extra in extras {
             if extra.offered {
@@ -293,7 +313,7 @@ impl Supervisor {
             if extra.routed {
                 self.announce(extra.cap, id, false);
             }
-            self.recount(extra.cap, facts, Facts::default());
+            self.recount(extra.cap, extra.seen(facts), Facts::default());
             self.index.leave(extra.cap, Role::Provider, ix);
         }
     }

@@ -200,7 +200,9 @@ impl Supervisor {
         let extras = self.enter_extras(ix, &new)?;
         for (caps, hidden) in [(removes, true), (adds, false)] {
             for cap in caps {
-                self.hide(ix, cap, hidden);
+                if let Some(cap) = self.index.find(cap) {
+                    self.hide(ix, cap, hidden);
+                }
             }
         }
         for extra in extras {
@@ -230,18 +232,6 @@ impl Supervisor {
             self.index.leave(extra.cap, Role::Provider, ix);
         }
         Err(Refusal::Cycle(circle))
-    }
-
-    fn hide(&mut self, ix: EnteIx, capability: &Capability, hidden: bool) {
-        let Some(cap) = self.index.find(capability) else {
-            return;
-        };
-        let Some(ente) = self.table.get_mut(ix) else {
-            return;
-        };
-        if let Some(provision) = ente.provides.iter_mut().find(|p| p.cap == cap) {
-            provision.hidden = hidden;
-        }
     }
 
     /// The machine offers less or more than before.

@@ -2,7 +2,7 @@
 
 use arje_card::{Payload, Pin, Readiness, RestartOn, StartLimit, Supervision, WasmPayload};
 use arje_supervisor::{
-    Action, Command, EventKind, ExitStatus, Hold, ReadyBy, Report, State, StopReason,
+    Action, Command, EventKind, ExitStatus, Hold, Millis, ReadyBy, Report, State, StopReason,
 };
 
 use crate::bench::{Bench, DAEMON, cap, card, container, id};
@@ -86,19 +86,34 @@ fn delays_double_and_reset() {
         interval_ms: 1,
     };
     let mut bench = Bench::new(vec![card]);
-    let mut delays = Vec::new();
-    // Milliseconds that each life lasts; 800 is `max`.
-    for life in [0, 0, 0, 0, 0, 799, 800, 0] {
+    // Milliseconds that each life lasts, and from its start to the next one; 800 is `max`.
+    let lives = [
+        (0, 100),
+        (0, 200),
+        (399, 400),
+        (0, 800),
+        (0, 800),
+        (799, 800),
+        (800, 800),
+        (0, 200),
+        (450, 450),
+        (0, 800),
+    ];
+    for (life, apart) in lives {
+        let started = bench.now;
         bench.now += life;
-        bench.exit("a", 1);
+        let after = bench.exit("a", 1);
+        if life >= apart {
+            assert_eq!(after, "+a", "it has waited already: {life}");
+            continue;
+        }
         let status = bench.supervisor.status(id("a")).expect("known");
-        let next = status.next.expect("a delay");
-        delays.push(next.0 - bench.now);
-        assert_eq!(bench.at(next.0 - 1), "");
-        assert_eq!(bench.at(next.0), "+a");
+        assert_eq!(status.next, Some(Millis(started + apart)), "{life}");
+        assert_eq!(bench.at(started + apart - 1), "");
+        assert_eq!(bench.at(started + apart), "+a");
     }
-    assert_eq!(delays, [100, 200, 400, 800, 800, 800, 100, 200]);
-    assert_eq!(bench.supervisor.status(id("a")).expect("known").restarts, 8);
+    let status = bench.supervisor.status(id("a")).expect("known");
+    assert_eq!(status.restarts, lives.len() as u64);
 }
 
 #[test]
@@ -159,8 +174,14 @@ fn no_sign_of_life_is_a_crash() {
     bench.report("a", Report::Alive);
     assert_eq!(bench.at(10_899), "");
     assert_eq!(bench.at(10_900), "!a");
-    bench.exit("a", 9);
-    assert_eq!(bench.state("a"), State::Backoff);
+    assert_eq!(
+        bench.exit("a", 9),
+        "+a",
+        "again, and its delay is over long since"
+    );
+    let status = bench.supervisor.status(id("a")).expect("known");
+    let before = status.history.iter().rev().nth(1).map(|change| change.to);
+    assert_eq!(before, Some(State::Backoff));
 }
 
 #[test]
@@ -189,10 +210,12 @@ fn late_and_doubled_reports_change_nothing() {
 fn time_that_goes_backwards_is_no_time() {
     let mut bench = Bench::new(vec![card("a", "", "")]);
     bench.now = 5000;
+    assert_eq!(bench.exit("a", 1), "+a");
     bench.exit("a", 1);
     bench.now = 10;
     assert_eq!(bench.at(10), "");
-    assert_eq!(bench.at(5100), "+a");
+    assert_eq!(bench.at(5199), "");
+    assert_eq!(bench.at(5200), "+a");
 }
 
 #[test]

@@ -93,6 +93,24 @@ fn after_waits_only_for_what_is_on_its_way() {
 }
 
 #[test]
+fn after_does_not_wait_for_what_its_provider_took_back() {
+    let mut bench = Bench::new(vec![
+        card("u", "U", ""),
+        card("b", "X", "U"),
+        with(card("c", "", ""), Contract::After(caps("X"))),
+    ]);
+    assert_eq!(bench.state("c"), State::Waiting, "`u` is on its way");
+    // `u` is up and says that it does not offer U: `b` cannot start, so nobody waits for it.
+    let removed = Report::Capabilities {
+        adds: Vec::new(),
+        removes: vec![cap('U')],
+    };
+    let actions = bench.report("u", removed);
+    assert_eq!(bench.brief(&actions), "+c");
+    assert_eq!(bench.held("b"), Some(Hold::Requires(cap('U'))));
+}
+
+#[test]
 fn a_lost_need_parks_dependents_first_and_they_return_in_order() {
     let cards = || vec![card("a", "X", ""), card("b", "Y", "X"), card("c", "", "Y")];
     // A crash: the provider is gone, the others go one after the other.

@@ -168,7 +168,7 @@ impl Checker {
             _ => initial,
         };
         ente.delay = Some((delay * 2).min(max));
-        ente.not_before = Some(now + delay);
+        ente.not_before = Some((ente.started_at + delay).max(now));
         let limit = ente.card.start_limit;
         let started = ente.started_at;
         // Intervals begin with their first start, so two of them may meet: together they hold at
