@@ -57,8 +57,17 @@ struct Shared {
 #[derive(Default)]
 struct State {
     log: Log,
-    /// QEMU closed its standard output: the machine has ended.
-    closed: bool,
+    /// What QEMU itself said, at most [`MAX_STDERR`] bytes.
+    stderr: String,
+    /// How many of QEMU's two output streams have ended. The machine has ended when both have: only then is
+    /// what QEMU said about it complete.
+    ended: u8,
+}
+
+impl State {
+    fn closed(&self) -> bool {
+        self.ended == 2
+    }
 }
 
 impl Shared {
@@ -74,7 +83,6 @@ pub struct Vm {
     stdin: Option<ChildStdin>,
     shared: Arc<Shared>,
     readers: Vec<JoinHandle<()>>,
-    stderr: Arc<Mutex<String>>,
     commands: u32,
 }
 
@@ -99,22 +107,20 @@ impl Vm {
             reason: format!("{error}; is the package qemu-system-x86 installed?"),
         })?;
         let shared = Arc::new(Shared::default());
-        let stderr = Arc::new(Mutex::new(String::new()));
         let mut readers = Vec::new();
         if let Some(out) = child.stdout.take() {
             let shared = Arc::clone(&shared);
             readers.push(std::thread::spawn(move || read_console(out, &shared)));
         }
         if let Some(err) = child.stderr.take() {
-            let stderr = Arc::clone(&stderr);
-            readers.push(std::thread::spawn(move || read_stderr(err, &stderr)));
+            let shared = Arc::clone(&shared);
+            readers.push(std::thread::spawn(move || read_stderr(err, &shared)));
         }
         Ok(Self {
             stdin: child.stdin.take(),
             child,
             shared,
             readers,
-            stderr,
             commands: 0,
         })
     }
@@ -166,7 +172,7 @@ impl Vm {
         loop {
             let (text, seen, closed) = {
                 let state = self.shared.lock();
-                (state.log.since(mark), state.log.mark(), state.closed)
+                (state.log.since(mark), state.log.mark(), state.closed())
             };
             if let Some(value) = found(&text) {
                 return Ok(value);
@@ -193,7 +199,7 @@ impl Vm {
         let Some(left) = deadline.checked_duration_since(now) else {
             return false;
         };
-        let same = |state: &mut State| state.log.mark() == seen && !state.closed;
+        let same = |state: &mut State| state.log.mark() == seen && !state.closed();
         let (state, result) = self
             .shared
             .changed
@@ -206,7 +212,7 @@ impl Vm {
         drop(
             self.shared
                 .changed
-                .wait_timeout_while(state, pause, |state| !state.closed),
+                .wait_timeout_while(state, pause, |state| !state.closed()),
         );
         true
     }
@@ -264,7 +270,7 @@ impl Vm {
         loop {
             let (seen, closed) = {
                 let state = self.shared.lock();
-                (state.log.mark(), state.closed)
+                (state.log.mark(), state.closed())
             };
             if closed {
                 // Standard output closes when the process ends, so this does not block.
@@ -280,8 +286,7 @@ impl Vm {
     }
 
     fn stderr_text(&self) -> String {
-        let text = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-        text.trim().to_owned()
+        self.shared.lock().stderr.trim().to_owned()
     }
 }
 
@@ -309,21 +314,21 @@ fn read_console(mut out: impl Read, shared: &Shared) {
             Err(_) => break,
         }
     }
-    shared.lock().closed = true;
+    shared.lock().ended += 1;
     shared.changed.notify_all();
 }
 
-fn read_stderr(err: impl Read, into: &Mutex<String>) {
+fn read_stderr(err: impl Read, shared: &Shared) {
     let mut buffer = [0; 1024];
     let mut err = err.take(MAX_STDERR);
     while let Ok(count @ 1..) = err.read(&mut buffer) {
         let text = String::from_utf8_lossy(&buffer[..count]);
-        into.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_str(&text);
+        shared.lock().stderr.push_str(&text);
     }
     // Past the cap the pipe is still emptied, or QEMU would block on it.
     let _ = std::io::copy(&mut err.into_inner(), &mut std::io::sink());
+    shared.lock().ended += 1;
+    shared.changed.notify_all();
 }
 
 /// The line that runs `command` between two markers. The markers are typed with quotes in the middle,
