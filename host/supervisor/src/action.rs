@@ -3,12 +3,13 @@
 use std::fmt;
 
 use arje_card::{Capability, Id};
+use serde::{Deserialize, Serialize};
 
 use crate::event::{Command, Incarnation, Millis};
 use crate::exit::ExitStatus;
 
 /// The states of an Ente. `docs/supervision.md` has the transitions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum State {
     /// Known, not wanted: stopped by command.
     Declared,
@@ -159,7 +160,7 @@ pub enum Action {
 }
 
 /// Why an Ente does not start, or had to stop: something outside of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hold {
     /// A required capability is not provided.
     Requires(Capability),
@@ -204,7 +205,7 @@ impl fmt::Display for Hold {
 }
 
 /// Why an Ente is told to stop.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopReason {
     /// Somebody asked: stop, restart, kill or remove.
     Command(Command),
@@ -228,7 +229,7 @@ impl fmt::Display for StopReason {
 }
 
 /// Why an Ente changed its state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
     /// Its Card was taken in.
     Adopted,
@@ -255,6 +256,8 @@ pub enum Cause {
     },
     /// Its delay has passed.
     BackoffOver,
+    /// The host that it ran in was replaced ([`crate::Report::Interrupted`]).
+    Interrupted,
 }
 
 impl fmt::Display for Cause {
@@ -277,6 +280,7 @@ impl fmt::Display for Cause {
                  repair it, then `ente start`"
             ),
             Self::BackoffOver => f.write_str("its delay has passed"),
+            Self::Interrupted => f.write_str("its host was replaced"),
         }
     }
 }

@@ -43,7 +43,11 @@ impl Supervisor {
     }
 
     /// Everything that can be said about the Cards before any is taken in.
-    fn check_cards(&self, parent: Option<EnteIx>, cards: &[Card]) -> Result<(), Refusal> {
+    pub(crate) fn check_cards(
+        &self,
+        parent: Option<EnteIx>,
+        cards: &[Card],
+    ) -> Result<(), Refusal> {
         let mut ids: BTreeMap<Id, &Card> = BTreeMap::new();
         let mut labels: BTreeMap<&str, Id> = BTreeMap::new();
         let mut new_caps: BTreeSet<&Capability> = BTreeSet::new();
@@ -121,7 +125,7 @@ impl Supervisor {
         adopted
     }
 
-    fn link(&mut self, parent_ix: Option<EnteIx>, mut card: Card) -> EnteIx {
+    pub(crate) fn link(&mut self, parent_ix: Option<EnteIx>, mut card: Card) -> EnteIx {
         self.serial += 1;
         let parent = parent_ix.and_then(|ix| self.table.get(ix));
         card.lineage = parent.map(|parent| parent.card.id).or(card.lineage);

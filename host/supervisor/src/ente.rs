@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use arje_card::{Card, CardKind, Id, Payload, Priority, Readiness, Supervision};
+use serde::{Deserialize, Serialize};
 
 use crate::action::{State, StopReason};
 use crate::event::{Incarnation, Millis, ReadyBy, Report};
@@ -33,6 +34,8 @@ pub(crate) struct Ente {
     pub removing: bool,
     /// In Done: ended with success in a way that makes its capabilities count.
     pub succeeded: bool,
+    /// In Waiting and Starting: on its way back after its host was replaced (see `interrupt.rs`).
+    pub returning: bool,
     /// In Stopping: how far.
     pub stop: Option<Stop>,
     /// Stops that wait for the end of this incarnation: whose, and the stop's ticket.
@@ -86,6 +89,8 @@ pub(crate) struct Provision {
     pub hidden: bool,
     /// Counted among the offers of its capability.
     pub offered: bool,
+    /// Was offered when its provider was interrupted, and goes on counting for those who live.
+    pub kept: bool,
     /// The executor was told [`crate::Action::Provided`].
     pub routed: bool,
 }
@@ -97,6 +102,7 @@ impl Provision {
             extra,
             hidden: false,
             offered: false,
+            kept: false,
             routed: false,
         }
     }
@@ -123,7 +129,7 @@ pub(crate) struct Stop {
 }
 
 /// How far a stop has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Stage {
     /// Those who depend on it end first.
     Draining,
@@ -139,6 +145,8 @@ pub(crate) enum Stage {
 pub(crate) struct Facts {
     /// An incarnation exists.
     pub live: bool,
+    /// On its way back: those who live may rely on it, and its rivals stay out.
+    pub returning: bool,
     /// What it provides counts.
     pub offering: bool,
     /// Its children may run.
@@ -156,15 +164,22 @@ pub(crate) struct Facts {
     pub hopeless: bool,
 }
 
+impl Facts {
+    /// Whether its rivals have to stay out.
+    pub const fn present(self) -> bool {
+        self.live || self.returning
+    }
+}
+
 /// The memory of crashes: backoff and start limit.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Crashes {
     /// The next delay in milliseconds; 0 means the Card's `initial`.
-    delay: u64,
+    pub delay: u64,
     /// Start of the first life counted in this interval.
-    begin: Millis,
+    pub begin: Millis,
     /// Lives counted in it.
-    count: u32,
+    pub count: u32,
 }
 
 impl Crashes {
@@ -216,6 +231,7 @@ impl Ente {
             wanted: true,
             removing: false,
             succeeded: false,
+            returning: false,
             stop: None,
             frees: Vec::new(),
             timer: None,

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use arje_card::{Capability, Card, Id};
+use serde::{Deserialize, Serialize};
 
 use crate::exit::ExitStatus;
 
@@ -132,6 +133,10 @@ pub enum Report {
     /// It ended. Exactly one per [`crate::Action::Start`], also when starting failed
     /// ([`ExitStatus::StartFailed`]) and after [`crate::Action::Kill`].
     Exited(ExitStatus),
+    /// It ended with the host that it ran in, which was replaced: neither its own doing nor asked
+    /// for. Comes instead of `Exited`. Not a crash: it starts again at once, without a delay and
+    /// uncounted, and those who need it are given [`crate::limits::RETURN_MS`] of patience.
+    Interrupted,
 }
 
 /// How an Ente said that it is ready.
@@ -147,7 +152,7 @@ pub enum ReadyBy {
 }
 
 /// What can be asked for one Ente.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Command {
     /// Want it: start it as soon as its contracts allow. Also the way out of Failed and Done.
     /// Changes nothing for an Ente that is wanted and neither Failed nor Done.

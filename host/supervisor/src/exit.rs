@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::MAX_STATUS_TEXT;
 
 /// How one incarnation ended. The same for every payload, so that policy needs no special cases.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExitStatus {
     /// It returned or exited with this code. Wasm `run`: 0 for ok, 1 for an error.
     Code(i32),
@@ -30,7 +32,7 @@ pub enum ExitStatus {
 }
 
 /// Classes of Wasm traps: few, so that they can label a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum TrapKind {
     /// The `unreachable` instruction; what a guest's panic or `abort` becomes.
     Unreachable,

@@ -17,6 +17,7 @@ use crate::supervisor::Supervisor;
 type Pick = fn(&mut Counts) -> &mut u32;
 
 const OFFERS: Pick = |counts| &mut counts.offers;
+const KEPT: Pick = |counts| &mut counts.kept;
 const HOPES: Pick = |counts| &mut counts.hopes;
 const COMING: Pick = |counts| &mut counts.coming;
 const LIVE_PROVIDERS: Pick = |counts| &mut counts.live_providers;
@@ -60,8 +61,10 @@ impl Supervisor {
         for provision in self.provided(ix).to_vec() {
             self.recount(provision.cap, provision.seen(old), provision.seen(new));
         }
+        if old.present() != new.present() {
+            self.recount_rivals(ix, new.present());
+        }
         if old.live != new.live {
-            self.recount_rivals(ix, new.live);
             match new.live {
                 true => self.live += 1,
                 false => self.live -= 1,
@@ -85,9 +88,11 @@ impl Supervisor {
         let missing = ente.wanted
             && ente.card.supervision != Supervision::Delegate
             && !matches!(state, State::Ready | State::Done)
+            && !ente.returning
             && !excluded;
         Some(Facts {
             live: state.is_live(),
+            returning: ente.returning,
             offering,
             open: if container { up } else { offering },
             hope,
@@ -109,20 +114,25 @@ impl Supervisor {
                 return;
             };
             let (offering, draining) = (ente.facts.offering, ente.is_draining());
-            let id = ente.card.id;
+            let (id, returning) = (ente.card.id, ente.returning);
             let Some(provision) = ente.provides.get_mut(n) else {
                 return;
             };
             let offered = offering && !provision.hidden;
+            let kept = provision.kept && returning;
             let routed = offered || provision.routed && draining && !provision.hidden;
             let was = std::mem::replace(
                 provision,
                 Provision {
                     offered,
+                    kept,
                     routed,
                     ..*provision
                 },
             );
+            if was.kept != kept {
+                self.count_kept(was.cap, kept);
+            }
             if was.offered != offered {
                 self.count_offer(was.cap, offered);
             }
@@ -150,6 +160,12 @@ impl Supervisor {
         }
     }
 
+    pub(crate) fn count_kept(&mut self, cap: CapIx, kept: bool) {
+        if self.count(cap, KEPT, kept) {
+            self.look_served(cap, |slot| &slot.requirers, CHECK);
+        }
+    }
+
     /// Brings the counters of one provided capability in line with a change of facts.
     fn recount(&mut self, cap: CapIx, old: Facts, new: Facts) {
         if old.hope != new.hope && self.count(cap, HOPES, new.hope) {
@@ -158,7 +174,7 @@ impl Supervisor {
         if old.coming != new.coming && self.count(cap, COMING, new.coming) {
             self.look_served(cap, |slot| &slot.followers, CHECK);
         }
-        if old.live != new.live && self.count(cap, LIVE_PROVIDERS, new.live) {
+        if old.present() != new.present() && self.count(cap, LIVE_PROVIDERS, new.present()) {
             self.look_served(cap, |slot| &slot.rivals, BOTH);
         }
     }
@@ -228,7 +244,7 @@ impl Supervisor {
             true => old.hope_open != new.hope_open,
             false => old.hope != new.hope,
         };
-        let open_changed = old.open != new.open;
+        let open_changed = old.open != new.open || old.returning != new.returning;
         if open_changed || hope_changed {
             let children: Vec<EnteIx> = ente.children.iter().copied().collect();
             let look = Look {
@@ -292,23 +308,28 @@ impl Supervisor {
 
     /// Takes away the provisions that the ended incarnation had added, and its hiding of others.
     pub(crate) fn forget_dynamic(&mut self, ix: EnteIx) {
+        self.forget_extras(ix, |_| true);
+        let hidden = self.provided(ix).iter().filter(|p| p.hidden);
+        let hidden: Vec<CapIx> = hidden.map(|p| p.cap).collect();
+        for cap in hidden {
+            self.hide(ix, cap, false);
+        }
+    }
+
+    /// Takes away provisions that an incarnation had added.
+    pub(crate) fn forget_extras(&mut self, ix: EnteIx, which: fn(&Provision) -> bool) {
         let Some(ente) = self.table.get_mut(ix) else {
             return;
         };
         let (facts, id) = (ente.facts, ente.card.id);
-        let extras: Vec<Provision> = ente.provides.extract_if(.., |p| p.extra).collect();
-        let hidden: Vec<CapIx> = ente
-            .provides
-            .iter()
-            .filter(|p| p.hidden)
-            .map(|p| p.cap)
-            .collect();
-        for cap in hidden {
-            self.hide(ix, cap, false);
-        }
+        let extras = ente.provides.extract_if(.., |p| p.extra && which(p));
+        let extras: Vec<Provision> = extras.collect();
         for extra in extras {
             if extra.offered {
                 self.count_offer(extra.cap, false);
+            }
+            if extra.kept {
+                self.count_kept(extra.cap, false);
             }
             if extra.routed {
                 self.announce(extra.cap, id, false);

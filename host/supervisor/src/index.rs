@@ -47,13 +47,15 @@ pub(crate) struct Slot {
 pub(crate) struct Counts {
     /// Providers that offer it now.
     pub offers: u32,
+    /// Providers on their way back that offered it when they were interrupted.
+    pub kept: u32,
     /// Providers that offer it or may come to.
     pub hopes: u32,
     /// Providers on their way up.
     pub coming: u32,
-    /// Providers of which an incarnation exists.
+    /// Providers of which an incarnation exists, or is about to exist again.
     pub live_providers: u32,
-    /// Rivals of which an incarnation exists.
+    /// Rivals of which an incarnation exists, or is about to exist again.
     pub live_rivals: u32,
 }
 
@@ -90,6 +92,11 @@ impl Index {
     /// Distinct capabilities named.
     pub fn len(&self) -> usize {
         self.by_name.len()
+    }
+
+    /// All slots, in order of their capabilities.
+    pub fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.by_name.values().filter_map(|ix| self.get(*ix))
     }
 
     pub fn find(&self, capability: &Capability) -> Option<CapIx> {
@@ -159,6 +166,14 @@ impl Index {
     /// Whether somebody who names `required` is served now.
     pub fn available(&self, required: CapIx) -> bool {
         self.any_server(required, |slot| slot.host || slot.counts.offers > 0)
+    }
+
+    /// Whether somebody who lives and names `required` may go on: it is served, or will be again in
+    /// a moment.
+    pub fn sustained(&self, required: CapIx) -> bool {
+        self.any_server(required, |slot| {
+            slot.host || slot.counts.offers > 0 || slot.counts.kept > 0
+        })
     }
 
     /// Whether somebody who names `required` is or may still be served without anybody's help.

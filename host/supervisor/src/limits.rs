@@ -30,6 +30,16 @@ pub const MAX_STATUS_TEXT: usize = 512;
 /// older folds into one common lowest number.
 pub const MAX_RETIRED: usize = 4096;
 
+/// Milliseconds for which those who need an Ente go on without it after its host was replaced
+/// ([`crate::Report::Interrupted`]). A component's `start` may take `limits.call_ms`, 5 s unless its
+/// Card says otherwise; twice that covers one that waits for another. Longer would leave them with a
+/// provider that does not come back.
+pub const RETURN_MS: u64 = 10_000;
+
+/// Bytes of an encoded snapshot. Ten thousand Entes with full histories take some 30 MB; the largest
+/// system that the other caps allow would take more than PID 1 should ever allocate at once.
+pub const MAX_SNAPSHOT: usize = 128 << 20;
+
 /// Before a shutdown's deadline, everything that still lives is killed this many milliseconds
 /// early (a quarter of the total when that is less), so that the kills can be reported.
 pub const SHUTDOWN_KILL_MS: u64 = 1000;

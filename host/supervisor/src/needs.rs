@@ -1,9 +1,12 @@
 //! Whether what an Ente needs is there: the contracts of its Card against the index.
 
 use crate::action::{Hold, State};
-use crate::ente::Ente;
+use crate::ente::{Ente, Facts};
 use crate::index::{CapIx, EnteIx, Index};
 use crate::supervisor::Supervisor;
+
+/// Whether a capability counts for somebody who names it.
+type Counts = fn(&Index, CapIx) -> bool;
 
 impl Supervisor {
     /// Whether this Ente is one that would start if nothing held it.
@@ -15,7 +18,8 @@ impl Supervisor {
     /// What keeps an Ente that does not live from starting.
     pub(crate) fn find_hold(&self, ix: EnteIx) -> Option<Hold> {
         let ente = self.table.get(ix)?;
-        self.unmet_need(ente)
+        self.closed_parent(ente, |parent| parent.open)
+            .or_else(|| self.unmet_contract(ente, Index::available))
             .or_else(|| self.conflict(self.conflict_with_live(ente)?))
             .or_else(|| {
                 let mut after = ente.needs.after.iter();
@@ -29,36 +33,30 @@ impl Supervisor {
     /// What makes it impossible for a live Ente to go on.
     pub(crate) fn find_loss(&self, ix: EnteIx) -> Option<Hold> {
         let ente = self.table.get(ix)?;
-        self.unmet_need(ente)
+        self.closed_parent(ente, |parent| parent.open || parent.returning)
+            .or_else(|| self.unmet_contract(ente, Index::sustained))
             .or_else(|| self.conflict(self.conflict_with_offer(ente)?))
     }
 
-    /// The first of the Ente's needs (parent, `requires`, `Any`, `Quorum`) that is not met.
-    pub(crate) fn unmet_need(&self, ente: &Ente) -> Option<Hold> {
-        if let Some(parent) = ente.parent.and_then(|ix| self.table.get(ix))
-            && !parent.facts.open
-        {
-            return Some(Hold::Parent(parent.card.id));
-        }
-        self.unmet_contract(ente)
+    fn closed_parent(&self, ente: &Ente, lets: fn(Facts) -> bool) -> Option<Hold> {
+        let parent = ente.parent.and_then(|ix| self.table.get(ix))?;
+        (!lets(parent.facts)).then_some(Hold::Parent(parent.card.id))
     }
 
-    /// As [`Supervisor::unmet_need`], without the parent.
-    pub(crate) fn unmet_contract(&self, ente: &Ente) -> Option<Hold> {
+    /// The first of `requires`, `Any`, `Quorum` that is not met. Who wants to start counts what is
+    /// [available](Index::available), who lives what is [sustained](Index::sustained).
+    pub(crate) fn unmet_contract(&self, ente: &Ente, counts: Counts) -> Option<Hold> {
         let (needs, index) = (&ente.needs, &self.index);
         let name = |cap: &CapIx| index.get(*cap).map(|slot| slot.capability.clone());
-        if let Some(cap) = needs.requires.iter().find(|cap| !index.available(**cap)) {
+        if let Some(cap) = needs.requires.iter().find(|cap| !counts(index, **cap)) {
             return name(cap).map(Hold::Requires);
         }
         let any = needs.any.iter();
-        if let Some(of) = any
-            .clone()
-            .find(|of| count(of, index, Index::available) == 0)
-        {
+        if let Some(of) = any.clone().find(|of| count(of, index, counts) == 0) {
             return Some(Hold::Any(of.iter().filter_map(name).collect()));
         }
         needs.quorum.iter().find_map(|(of, at_least)| {
-            let (have, at_least) = (count(of, index, Index::available), *at_least);
+            let (have, at_least) = (count(of, index, counts), *at_least);
             (have < at_least).then_some(Hold::Quorum { have, at_least })
         })
     }
@@ -116,6 +114,6 @@ impl Supervisor {
     }
 }
 
-fn count(of: &[CapIx], index: &Index, test: fn(&Index, CapIx) -> bool) -> usize {
+fn count(of: &[CapIx], index: &Index, test: Counts) -> usize {
     of.iter().filter(|cap| test(index, **cap)).count()
 }

@@ -74,9 +74,9 @@ impl Supervisor {
         ente.crashes = Crashes::default();
         ente.crashed = false;
         ente.succeeded = false;
-        let waits = ente.state == State::Waiting;
-        self.set_timer(ix, None);
-        if !waits {
+        // One that waits already has no delay, and perhaps the deadline of its return.
+        if ente.state != State::Waiting {
+            self.set_timer(ix, None);
             self.set_state(ix, State::Waiting, Cause::Command(command));
         }
     }
@@ -153,6 +153,7 @@ impl Supervisor {
         let state = ente.state;
         match report {
             Report::Exited(status) => self.ended(ix, Some(status.bounded())),
+            Report::Interrupted => self.interrupted(ix),
             Report::Alive if state == State::Ready => self.arm_liveness(ix),
             Report::Capabilities { adds, removes } if state != State::Stopping => {
                 return self.change_provisions(ix, &adds, &removes);

@@ -98,6 +98,8 @@ impl Supervisor {
             return;
         };
         ente.ready_after_ms = ente.started_at.map(|started| now.since(started));
+        // The deadline of its return, if it had one.
+        self.set_timer(ix, None);
         self.set_state(ix, State::Ready, Cause::Ready);
         self.arm_liveness(ix);
     }
@@ -139,6 +141,9 @@ impl Supervisor {
             to,
             cause,
         });
+        if !matches!(to, State::Waiting | State::Starting) {
+            self.end_return(ix);
+        }
         self.refresh(ix);
         self.check(ix);
     }
@@ -179,6 +184,11 @@ impl Supervisor {
             State::Ready => self.kill(ix, StopReason::NotAlive),
             // Its grace has passed.
             State::Stopping => self.kill_stopping(ix),
+            // It did not come back in time.
+            State::Waiting | State::Starting => {
+                self.end_return(ix);
+                self.refresh(ix);
+            }
             _ => {}
         }
     }

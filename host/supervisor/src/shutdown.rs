@@ -9,13 +9,14 @@ use crate::limits::SHUTDOWN_KILL_MS;
 use crate::supervisor::Supervisor;
 
 /// A shutdown under way.
+#[derive(Clone, Copy)]
 pub(crate) struct Shutdown {
     /// When whatever still lives is killed; `None` once that was done.
-    kill_at: Option<Millis>,
+    pub kill_at: Option<Millis>,
     /// When it is over, whatever still lives.
-    deadline: Millis,
+    pub deadline: Millis,
     /// Whether [`Action::ShutdownComplete`] was sent.
-    complete: bool,
+    pub complete: bool,
 }
 
 impl Shutdown {
@@ -46,6 +47,7 @@ impl Supervisor {
                 State::Starting | State::Ready => self.begin_stop(ix, StopReason::Shutdown),
                 // Nothing starts any more, so no delay has to end.
                 State::Backoff => self.set_timer(ix, None),
+                State::Waiting => self.give_up_return(ix),
                 _ => {}
             }
         }

@@ -36,7 +36,8 @@ pub struct EnteStatus<'a> {
     pub ready_after_ms: Option<u64>,
     /// How its last ended incarnation ended.
     pub last_exit: Option<&'a ExitStatus>,
-    /// In Backoff: when it starts again. In Stopping: when it is killed.
+    /// In Backoff: when it starts again. In Stopping: when it is killed. In Waiting and Starting,
+    /// after its host was replaced: until when those who need it are left alone.
     pub next: Option<Millis>,
     /// What keeps a wanted Ente from starting; `None` when nothing does or it runs.
     pub held_by: Option<Hold>,

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::action::{Action, Cause, State, StopReason};
 use crate::ente::{Stage, Stop};
-use crate::index::{CapIx, EnteIx};
+use crate::index::{CapIx, EnteIx, Index};
 use crate::supervisor::Supervisor;
 
 impl Supervisor {
@@ -44,7 +44,7 @@ impl Supervisor {
     }
 
     /// Makes a stop wait for the ends of `dependents`.
-    fn wait_for(&mut self, ix: EnteIx, ticket: u64, dependents: &BTreeSet<EnteIx>) {
+    pub(crate) fn wait_for(&mut self, ix: EnteIx, ticket: u64, dependents: &BTreeSet<EnteIx>) {
         if let Some(stop) = self.stop_at(ix, ticket) {
             // At most MAX_ENTES, so this never cuts.
             stop.waits_for = dependents.len() as u32;
@@ -88,10 +88,10 @@ impl Supervisor {
     fn collect_dependents(&self, provided: CapIx, found: &mut BTreeSet<EnteIx>) {
         for (cap, slot) in self.index.served(provided) {
             // As long as another provider serves it, nobody loses anything here.
-            if !self.index.available(cap) {
+            if !self.index.sustained(cap) {
                 let lost = slot.requirers.iter().filter(|ix| {
                     let ente = self.table.get(**ix);
-                    ente.is_some_and(|ente| self.unmet_contract(ente).is_some())
+                    ente.is_some_and(|ente| self.unmet_contract(ente, Index::sustained).is_some())
                 });
                 found.extend(lost.copied());
             }

@@ -98,6 +98,25 @@ impl Retired {
         }
     }
 
+    /// All that is remembered, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (Id, Incarnation)> {
+        let ids = self.order.iter();
+        ids.filter_map(|id| Some((*id, *self.last.get(id)?)))
+    }
+
+    /// The highest number among those forgotten.
+    pub fn floor(&self) -> Incarnation {
+        self.floor
+    }
+
+    /// Remembers what another memory did.
+    pub fn refill(&mut self, all: impl IntoIterator<Item = (Id, Incarnation)>, floor: Incarnation) {
+        self.floor = self.floor.max(floor);
+        for (id, incarnation) in all {
+            self.note(id, incarnation);
+        }
+    }
+
     /// The number after which a new Ente with this id goes on counting.
     pub fn last(&self, id: Id) -> Incarnation {
         self.last.get(&id).copied().unwrap_or(self.floor)

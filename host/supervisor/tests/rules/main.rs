@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod handover;
 mod lives;
 mod needs;
 mod requests;

@@ -13,7 +13,7 @@ use arje_supervisor::{
 use crate::model::{Caps, Model};
 
 /// What is checked, and why it matters.
-pub const INVARIANTS: [(&str, &str); 16] = [
+pub const INVARIANTS: [(&str, &str); 17] = [
     (
         "states",
         "every change of state begins where the last one ended, and is one the document has",
@@ -72,6 +72,10 @@ pub const INVARIANTS: [(&str, &str); 16] = [
         "it is over in time, once, and with nothing left that answered",
     ),
     ("refusal", "a refused event changes nothing"),
+    (
+        "hand-over",
+        "a supervisor taken up again is the one that was written down",
+    ),
 ];
 
 /// A broken invariant.
@@ -204,6 +208,8 @@ impl Checker {
                 return ensure(same, "refusal", || refusal.to_string());
             }
         };
+        self.expire_returns();
+        self.shutdown_gives_up(&event);
         self.take_in(event);
         for action in &actions {
             self.clock += 1;
@@ -262,6 +268,12 @@ impl Checker {
                 ente.succeeded = false;
                 ente.last_exit = Some(status);
             }
+            Report::Interrupted => {
+                ente.running = false;
+                ente.interrupt(self.now);
+                self.coverage
+                    .note(format!("interrupted while {}", ente.state));
+            }
             Report::Capabilities { .. } if ente.state != State::Stopping => {
                 let (adds, removes) = caps;
                 ente.hidden |= removes & (ente.provides | ente.extras);
@@ -296,8 +308,9 @@ impl Checker {
     }
 
     /// What must hold after every step.
-    fn check_all(&mut self, supervisor: &Supervisor, timer: Option<Millis>) -> Check {
+    pub fn check_all(&mut self, supervisor: &Supervisor, timer: Option<Millis>) -> Check {
         let available = self.model.available();
+        let sustained = self.model.sustained();
         let mut earliest: Option<Millis> = None;
         let mut count = 0;
         let mut holds = Vec::new();
@@ -321,7 +334,7 @@ impl Checker {
                     format!("{label}: {at} is over")
                 })?;
             }
-            self.check_one(status.id, available, status.held_by)?;
+            self.check_one(status.id, available, sustained, status.held_by)?;
             if ente.state == State::Backoff && self.shutdown.is_none() {
                 let ok = status.next.map(|at| at.0) == ente.not_before;
                 ensure(ok, "backoff", || format!("{label}: next {:?}", status.next))?;
@@ -364,13 +377,14 @@ impl Checker {
         ensure(!late, "shutdown", || "not complete at its deadline".into())
     }
 
-    fn check_one(&self, id: Id, available: Caps, held_by: Option<Hold>) -> Check {
+    fn check_one(&self, id: Id, available: Caps, sustained: Caps, held_by: Option<Hold>) -> Check {
         let ente = &self.model.entes[&id];
         let label = &ente.card.label;
         let can_be = ente.met(available) && self.model.is_open(ente.parent);
         match ente.state {
             State::Starting | State::Ready => {
-                ensure(can_be, "needs", || format!("{label} is {}", ente.state))?;
+                let goes_on = ente.met(sustained) && self.model.carries(ente.parent);
+                ensure(goes_on, "needs", || format!("{label} is {}", ente.state))?;
                 ensure(
                     !self.model.excluded(id) || self.only_draining(id),
                     "exclusion",

@@ -13,6 +13,7 @@
 mod check;
 mod model;
 mod plan;
+mod reexec;
 mod rng;
 mod watch;
 mod world;
@@ -28,7 +29,7 @@ const LENGTH: usize = 300;
 const ENOUGH: u64 = 500_000;
 
 /// What must have happened in a run of [`ENOUGH`] steps.
-const MUST_HAPPEN: [&str; 20] = [
+const MUST_HAPPEN: [&str; 25] = [
     "held by Requires",
     "held by Any",
     "held by Quorum",
@@ -49,6 +50,11 @@ const MUST_HAPPEN: [&str; 20] = [
     "Kill",
     "Removed",
     "ShutdownComplete",
+    "reexec",
+    "interrupted while starting",
+    "interrupted while ready",
+    "interrupted while stopping",
+    "returned in time",
 ];
 
 /// Runs a schedule to its end and lets it heal. Returns the steps made and what happened.

@@ -43,6 +43,9 @@ pub struct Ente {
     pub delay: Option<u64>,
     /// When the last delay is over.
     pub not_before: Option<u64>,
+    /// Until when those who live may rely on `kept`, and rivals stay out.
+    pub return_until: Option<u64>,
+    pub kept: Caps,
     pub last_exit: Option<ExitStatus>,
 }
 
@@ -112,6 +115,8 @@ impl Model {
             started_at: 0,
             delay: None,
             not_before: None,
+            return_until: None,
+            kept: 0,
             last_exit: None,
         };
         for contract in &card.contracts {
@@ -146,7 +151,13 @@ impl Model {
         self.served(offered)
     }
 
-    /// Whether the parent lets its children run.
+    /// Whether the parent lets its children go on.
+    pub fn carries(&self, parent: Option<Id>) -> bool {
+        let known = parent.and_then(|id| self.entes.get(&id));
+        self.is_open(parent) || known.is_some_and(Ente::is_returning)
+    }
+
+    /// Whether the parent lets its children start.
     pub fn is_open(&self, parent: Option<Id>) -> bool {
         let Some(parent) = parent.and_then(|id| self.entes.get(&id)) else {
             return true;
@@ -166,7 +177,7 @@ impl Model {
         let mut present = self.host;
         let mut excluded = false;
         for (_, other) in others {
-            if other.state.is_live() {
+            if other.state.is_live() || other.is_returning() {
                 present |= other.provides | other.extras;
                 excluded |= other.conflicts & self.served(ente.provides) != 0;
             }
@@ -184,6 +195,7 @@ impl Model {
         ente.wanted
             && ente.card.supervision != Supervision::Delegate
             && !matches!(ente.state, State::Ready | State::Done)
+            && !ente.is_returning()
             && !(held && self.excluded(id))
     }
 

@@ -34,6 +34,8 @@ pub enum Op {
     Pass { ms: u64 },
     /// An event with a time in the past, and a timer that fires too early.
     Back { ms: u64 },
+    /// The executor replaces itself.
+    Reexec { seed: u64 },
     /// Shutdown.
     Shutdown { ms: u64 },
 }
@@ -109,6 +111,7 @@ pub fn schedule(seed: u64, length: usize) -> Vec<Op> {
                 pick: rng.next() as u32,
                 how: rng.next() as u32,
             },
+            77 if rng.chance(50) => Op::Reexec { seed: rng.next() },
             77 => Op::Back {
                 ms: rng.below(10_000),
             },

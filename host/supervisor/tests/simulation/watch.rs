@@ -14,10 +14,11 @@ fn may_follow(from: State, to: State, container: bool) -> bool {
         Waiting => matches!(to, Starting | Declared),
         Parked => matches!(to, Starting | Declared | Waiting),
         Starting => {
-            matches!(to, Ready | Stopping) || !container && matches!(to, Done | Backoff | Failed)
+            matches!(to, Ready | Stopping)
+                || !container && matches!(to, Done | Backoff | Failed | Waiting)
         }
         Ready if container => matches!(to, Starting | Stopping),
-        Ready => matches!(to, Stopping | Done | Backoff | Failed),
+        Ready => matches!(to, Stopping | Done | Backoff | Failed | Waiting),
         Stopping => matches!(to, Declared | Waiting | Parked | Backoff | Failed),
         Done | Failed => matches!(to, Waiting | Declared),
         Backoff => matches!(to, Starting | Waiting | Declared),
@@ -96,9 +97,11 @@ impl Checker {
         cause: &Cause,
     ) -> Check {
         let (now, clock, down) = (self.now, self.clock, self.shutdown.is_some());
+        let can_start = self.can_start(id);
         let ente = self.model.entes.get_mut(&id).expect("known");
         let label = ente.card.label.clone();
         let text = || format!("{label}: {from} -> {to} ({cause})");
+        let mut returned = false;
         ensure(ente.state == from, "states", || {
             format!("{} in fact, {}", ente.state, text())
         })?;
@@ -106,6 +109,7 @@ impl Checker {
         let begins = to == State::Starting && from != State::Ready;
         if begins {
             ensure(ente.wanted && !ente.removing && !down, "stays down", text)?;
+            ensure(can_start, "needs", text)?;
             // The first life of an id that was used before goes on counting somewhere.
             let next = ente.incarnation == 0 || incarnation == ente.incarnation + 1;
             ensure(
@@ -129,7 +133,16 @@ impl Checker {
             ensure(!ente.running, "one end per start", || {
                 format!("still runs: {}", text())
             })?;
-            (ente.extras, ente.hidden) = (0, 0);
+            if *cause == Cause::Interrupted {
+                ente.extras &= ente.kept;
+                ente.hidden = ente.extras;
+            } else {
+                (ente.extras, ente.hidden) = (0, 0);
+            }
+        }
+        if !matches!(to, State::Waiting | State::Starting) {
+            returned = ente.is_returning() && to == State::Ready;
+            ente.end_return();
         }
         if ente.offering() {
             ente.offer_ended = clock;
@@ -146,12 +159,21 @@ impl Checker {
             && (ente.card.supervision == Supervision::OneShot
                 || ente.card.readiness == Readiness::Exit);
         ente.state = to;
+        if returned {
+            self.coverage.note("returned in time");
+        }
         match to {
             State::Backoff => self.backs_off(id),
             State::Failed => self.fails(id, cause),
             State::Done => ensure(success, "states", text),
             _ => Ok(()),
         }
+    }
+
+    /// Who starts counts only what is really there.
+    fn can_start(&self, id: Id) -> bool {
+        let ente = &self.model.entes[&id];
+        ente.met(self.model.available()) && self.model.is_open(ente.parent)
     }
 
     fn backs_off(&mut self, id: Id) -> Check {
@@ -223,7 +245,7 @@ impl Checker {
     /// requires, and cannot have it from anybody else, must have ended.
     fn told_after_dependents(&self, id: Id, reason: &StopReason) -> Check {
         let ente = &self.model.entes[&id];
-        let available = self.model.available();
+        let available = self.model.sustained();
         let mut nodes = vec![ente];
         let counted = ente.card.supervision != Supervision::Delegate;
         let asked = matches!(reason, StopReason::Command(command) if *command != Command::Restart);

@@ -40,8 +40,8 @@ enum Stage {
 pub struct World {
     pub supervisor: Supervisor,
     pub steps: u64,
-    now: u64,
-    timer: Option<Millis>,
+    pub now: u64,
+    pub timer: Option<Millis>,
     lives: BTreeMap<Id, Life>,
     graves: VecDeque<(Id, Incarnation)>,
     removed: Vec<Id>,
@@ -95,6 +95,7 @@ impl World {
                 let at = Millis(self.now.saturating_sub(*ms));
                 self.step_at(at, EventKind::Timer)
             }
+            Op::Reexec { seed } => self.reexec(*seed),
             Op::Shutdown { ms } => self.step(EventKind::Shutdown { deadline_ms: *ms }),
         }
     }
@@ -279,8 +280,18 @@ impl World {
         }
     }
 
-    fn report(&mut self, id: Id, incarnation: Incarnation, report: Report) -> Result<(), Failure> {
-        if matches!(report, Report::Exited(_)) {
+    /// Everything that was started and has not ended.
+    pub fn life_ids(&self) -> impl Iterator<Item = (Id, Incarnation)> {
+        self.lives.iter().map(|(id, life)| (*id, life.incarnation))
+    }
+
+    pub fn report(
+        &mut self,
+        id: Id,
+        incarnation: Incarnation,
+        report: Report,
+    ) -> Result<(), Failure> {
+        if matches!(report, Report::Exited(_) | Report::Interrupted) {
             self.lives.remove(&id);
             self.graves.push_back((id, incarnation));
             if self.graves.len() > GRAVES {
