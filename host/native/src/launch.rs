@@ -58,7 +58,7 @@ pub struct Process<'a> {
     /// Limits of its resources.
     pub rlimits: &'a [Rlimit],
     /// Standard output and error instead of the launcher's [`Output`]; not used with a console.
-    pub output: Option<BorrowedFd<'a>>,
+    pub output: Option<[BorrowedFd<'a>; 2]>,
     /// Descriptors that it finds from 3 on.
     pub passed: &'a [BorrowedFd<'a>],
     /// The cgroup it is born into, so that there is no moment at which it is in another: a folder of cgroup v2.
@@ -206,8 +206,8 @@ impl Launcher {
         let (status, pipe) = pipe2(flags).map_err(|errno| StartCause::System("pipe2", errno))?;
         let input = open_input(process)?;
         let mut device = None;
-        let output = self.output_of(process, &input, &mut device)?;
-        let streams = [input.as_fd(), output, output];
+        let [output, error] = self.output_of(process, &input, &mut device)?;
+        let streams = [input.as_fd(), output, error];
         let placement = Placement::new(streams, plan.as_fd(), pipe.as_fd(), process.passed)
             .map_err(|errno| StartCause::System("fcntl(F_DUPFD_CLOEXEC)", errno))?;
         let (pid, pidfd) = self.spawn(&placement, process.cgroup)?;
@@ -242,20 +242,20 @@ impl Launcher {
         .map_err(StartCause::Plan)
     }
 
-    /// Where the process writes to; `device` keeps what had to be opened for it.
+    /// Standard output and error of the process; `device` keeps what had to be opened for it.
     fn output_of<'x>(
         &'x self,
         process: &Process<'x>,
         input: &'x OwnedFd,
         device: &'x mut Option<OwnedFd>,
-    ) -> Result<BorrowedFd<'x>, StartCause> {
+    ) -> Result<[BorrowedFd<'x>; 2], StartCause> {
         match (process.console, process.output, &self.output) {
-            (Some(_), _, _) => Ok(input.as_fd()),
+            (Some(_), _, _) => Ok([input.as_fd(); 2]),
             (None, Some(output), _) => Ok(output),
-            (None, None, Output::Shared(shared)) => Ok(shared.as_fd()),
+            (None, None, Output::Shared(shared)) => Ok([shared.as_fd(); 2]),
             (None, None, Output::Device(path)) => {
                 let device: &OwnedFd = device.insert(open_device(path, OFlag::O_WRONLY)?);
-                Ok(device.as_fd())
+                Ok([device.as_fd(); 2])
             }
         }
     }

@@ -8,6 +8,7 @@
 //! less than that: see [`enforceable`]. The plan format, the order of its steps and what is enforced are written
 //! down in `docs/native.md`.
 
+mod capture;
 mod clone;
 mod console;
 mod descriptors;
@@ -19,6 +20,7 @@ mod reap;
 mod request;
 mod signal;
 
+pub use capture::OutputPipes;
 pub use console::{ConsoleError, ConsoleName, active_console, console_of};
 pub use enforce::enforceable;
 pub use environment::DEFAULT_PATH;

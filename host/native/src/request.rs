@@ -22,7 +22,7 @@ pub struct StartRequest<'a> {
     /// The terminal of a Card that asks for the active console. Without one it is looked up in `/sys`.
     pub active_console: Option<&'a Path>,
     /// Standard output and error instead of the launcher's; not used for a Card with a console.
-    pub output: Option<BorrowedFd<'a>>,
+    pub output: Option<[BorrowedFd<'a>; 2]>,
     /// Descriptors that the program finds from 3 on.
     pub passed: &'a [BorrowedFd<'a>],
     /// The cgroup that the process is born into; without one it is born into the host's own.

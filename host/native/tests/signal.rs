@@ -28,7 +28,7 @@ fn family() -> (Started, OwnedFd) {
     let card = card("/bin/sh", &["-c", "sleep 1000 & echo ready; wait"]);
     let started = launcher()
         .start(&StartRequest {
-            output: Some(writer.as_fd()),
+            output: Some([writer.as_fd(); 2]),
             ..StartRequest::new(&card, 1)
         })
         .unwrap();

@@ -36,7 +36,7 @@ fn run_passing(
     let started = launcher
         .start(&StartRequest {
             environment: &environment,
-            output: Some(writer.as_fd()),
+            output: Some([writer.as_fd(); 2]),
             passed,
             ..StartRequest::new(card, 1)
         })
@@ -188,7 +188,7 @@ fn the_limit_of_files_may_lie_below_the_passed_ones() {
     let null = File::create("/dev/null").unwrap();
     let started = launcher()
         .start(&StartRequest {
-            output: Some(null.as_fd()),
+            output: Some([null.as_fd(); 2]),
             passed: &[null.as_fd(); 8],
             ..StartRequest::new(&card, 1)
         })

@@ -37,4 +37,4 @@ pub use host::{Host, HostConfig, InvokeError, NotRunning, StartRequest};
 pub use iface::log::Level;
 pub use linker::linked_interfaces;
 pub use loader::LoadError;
-pub use output::{Line, LineSink};
+pub use output::{Line, LineSink, printable};

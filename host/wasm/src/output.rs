@@ -5,6 +5,7 @@
 //! dropped, and no other Ente's line waits behind more than the permits of those before it.
 
 use crate::iface::log::Level;
+use arje_card::Id;
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
@@ -34,6 +35,10 @@ const WRITE_PERMIT: usize = 64 * 1024;
 pub struct Line {
     /// Label of the Ente.
     pub label: Arc<str>,
+    /// The Ente.
+    pub ente: Id,
+    /// Its incarnation; 0 for a line of the host about several.
+    pub incarnation: u64,
     /// How much it matters; `stdout` is info, `stderr` is warn.
     pub level: Level,
     /// The text, without control characters but tabs, at most about 16 KiB.
@@ -71,11 +76,13 @@ impl Printer {
     }
 
     /// The way from one Ente.
-    pub(crate) fn for_ente(&self, label: Arc<str>) -> Output {
+    pub(crate) fn for_ente(&self, label: Arc<str>, ente: Id, incarnation: u64) -> Output {
         Output {
             printer: self.clone(),
             own: Arc::new(Semaphore::new(LINES_PER_ENTE)),
             label,
+            ente,
+            incarnation,
         }
     }
 }
@@ -86,6 +93,8 @@ pub(crate) struct Output {
     printer: Printer,
     own: Arc<Semaphore>,
     label: Arc<str>,
+    ente: Id,
+    incarnation: u64,
 }
 
 impl fmt::Debug for Output {
@@ -134,6 +143,8 @@ impl Output {
             // One line for any number, sent together with one that holds permits.
             self.printer.sink.accept(Line {
                 label: Arc::clone(&self.label),
+                ente: self.ente,
+                incarnation: 0,
                 level: Level::Warn,
                 text: format!("{lost} last lines of components that ended could not be kept"),
                 _permits: None,
@@ -141,6 +152,8 @@ impl Output {
         }
         self.printer.sink.accept(Line {
             label: Arc::clone(&self.label),
+            ente: self.ente,
+            incarnation: self.incarnation,
             level,
             text,
             _permits: permits,
@@ -150,7 +163,8 @@ impl Output {
 
 /// Text as it may go to a console: no control characters, so that no component can move the
 /// cursor, forge a second line or clear the screen.
-pub(crate) fn printable(text: &str) -> String {
+#[must_use]
+pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() && c != '\t' {
@@ -338,7 +352,7 @@ mod tests {
     fn output() -> (Output, Receiver<Line>) {
         let (sender, lines) = mpsc::channel();
         let printer = Printer::new(Arc::new(Sent(sender)));
-        (printer.for_ente("e".into()), lines)
+        (printer.for_ente("e".into(), Id::NIL, 1), lines)
     }
 
     fn texts(chunks: &[&[u8]]) -> Vec<String> {

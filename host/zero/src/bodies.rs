@@ -1,9 +1,10 @@
 //! Carries out what the supervisor wants: starts, stops and kills components and processes, and
 //! turns what becomes of them into the supervisor's reports.
 
+use crate::logs::Logs;
 use crate::natives::{Natives, Who};
 use crate::poller::Poller;
-use arje_card::{Card, Payload};
+use arje_card::{Card, Id, Payload};
 use arje_supervisor::{
     Command, ExitStatus, Incarnation, ReadyBy, Report, StopReason as Why, TrapKind,
 };
@@ -18,6 +19,7 @@ pub type MakeHost = Box<dyn Fn() -> Result<Host, String>>;
 /// All running payloads.
 pub struct Bodies {
     natives: Natives,
+    logs: Logs,
     make_host: MakeHost,
     host: Option<Host>,
 }
@@ -46,9 +48,10 @@ impl News {
 impl Bodies {
     /// Nothing runs yet.
     #[must_use]
-    pub fn new(natives: Natives, make_host: MakeHost) -> Bodies {
+    pub fn new(natives: Natives, logs: Logs, make_host: MakeHost) -> Bodies {
         Bodies {
             natives,
+            logs,
             make_host,
             host: None,
         }
@@ -65,6 +68,7 @@ impl Bodies {
             id: card.id,
             incarnation,
         };
+        self.logs.open(card.id);
         let failed = match &card.payload {
             Payload::Wasm(_) => self.start_wasm(card, incarnation),
             Payload::Native(_) | Payload::Legacy(_) => {
@@ -76,6 +80,11 @@ impl Bodies {
         failed
             .err()
             .map(|status| News::new(who, Report::Exited(status)))
+    }
+
+    /// An Ente is no more.
+    pub fn removed(&mut self, id: Id) {
+        self.logs.remove(id);
     }
 
     fn start_wasm(&mut self, card: &Arc<Card>, incarnation: Incarnation) -> Result<(), ExitStatus> {

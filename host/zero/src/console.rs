@@ -4,8 +4,11 @@
 //! never writes to it. It hands lines to this thread. Lines of components hold permits (see
 //! `arje_wasm::Line`), the core's own lines are counted; when [`MAX_WAITING`] of them wait, more
 //! are counted instead of kept, and the count is printed as soon as the console takes bytes again.
+//! Lines of processes take from a [`Quota`]: a process cannot be made to wait for the console, so what
+//! has no room is not shown, and `logs` says so.
 
-use arje_wasm::{Level, Line, LineSink};
+use crate::logs::Source;
+use arje_wasm::{Level, Line};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -18,6 +21,17 @@ use tracing_subscriber::fmt::MakeWriter;
 /// The core's lines that wait for the console. A boot of the largest seed has some ten thousand.
 const MAX_WAITING: usize = 32 * 1024;
 
+/// Bytes of one process's lines that wait for the console: a program's talk while it starts, and no
+/// more of a flood than a serial line of 115,200 baud writes in six seconds.
+const WAITING_OF_ONE: usize = 64 * 1024;
+
+/// Bytes of all processes' lines that wait for the console.
+const WAITING_OF_ALL: usize = 1024 * 1024;
+
+/// Bytes of one process's lines that the machine's console shows in one second: a flood leaves room
+/// for others, and what is not shown is in the Ente's ring.
+const SHOWN_PER_SECOND: u64 = 16 * 1024;
+
 /// Stack of the writer: it formats lines.
 const STACK: usize = 128 * 1024;
 
@@ -27,7 +41,45 @@ pub struct Console {
     lines: Sender<Message>,
     waiting: Arc<AtomicUsize>,
     lost: Arc<AtomicUsize>,
+    of_processes: Arc<AtomicUsize>,
     level: Level,
+    window: u64,
+}
+
+/// Room for the lines of one Ente's processes.
+#[derive(Clone, Debug)]
+pub struct Quota {
+    own: Arc<AtomicUsize>,
+    all: Arc<AtomicUsize>,
+}
+
+impl Quota {
+    /// Room for a line of so many bytes, if there is any.
+    #[must_use]
+    pub fn take(&self, bytes: usize) -> Option<Slot> {
+        let own = self.own.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        let all = self.all.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        // Gives back what it took when it is dropped, here as well.
+        let slot = Slot {
+            quota: self.clone(),
+            bytes,
+        };
+        (own <= WAITING_OF_ONE && all <= WAITING_OF_ALL).then_some(slot)
+    }
+}
+
+/// Room that a line takes until it has been written.
+#[derive(Debug)]
+pub struct Slot {
+    quota: Quota,
+    bytes: usize,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.quota.own.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.quota.all.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
 }
 
 #[derive(Debug)]
@@ -36,6 +88,8 @@ enum Message {
     Own(String),
     /// A line of a component.
     Component(Line),
+    /// A line of a process, with its label.
+    Process(Arc<str>, String, Slot),
     /// Answered when everything before it has been written.
     Flush(Sender<()>),
 }
@@ -64,8 +118,35 @@ impl Console {
             lines,
             waiting,
             lost,
+            of_processes: Arc::new(AtomicUsize::new(0)),
             level,
+            window: u64::MAX,
         })
+    }
+
+    /// The machine's console: of each process only so much in a second. A developer's is not bounded
+    /// in that way, since it is fast and shows what one wants to see.
+    #[must_use]
+    pub fn of_machine(self) -> Console {
+        Console {
+            window: SHOWN_PER_SECOND,
+            ..self
+        }
+    }
+
+    /// Bytes of one process's lines to be shown in one second.
+    #[must_use]
+    pub fn window(&self) -> u64 {
+        self.window
+    }
+
+    /// Room for the lines of another Ente.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        Quota {
+            own: Arc::new(AtomicUsize::new(0)),
+            all: Arc::clone(&self.of_processes),
+        }
     }
 
     /// Writes one line, soon. Never blocks.
@@ -79,20 +160,33 @@ impl Console {
         let _ = self.lines.send(Message::Own(text.into()));
     }
 
+    /// Writes a line of a component, soon.
+    pub fn component(&self, line: Line) {
+        if line.level >= self.level {
+            let _ = self.lines.send(Message::Component(line));
+        }
+    }
+
+    /// Writes a line of a process, soon. As for components, standard output is info and standard
+    /// error warn.
+    pub fn process(&self, label: &Arc<str>, source: Source, text: String, slot: Slot) {
+        let level = match source {
+            Source::Stdout => Level::Info,
+            Source::Stderr => Level::Warn,
+            Source::Component(level) => level,
+        };
+        if level >= self.level {
+            let message = Message::Process(Arc::clone(label), text, slot);
+            let _ = self.lines.send(message);
+        }
+    }
+
     /// Waits until everything said so far is written, but not longer than `at_most`. For the end
     /// of a process; the core loop does not call it while it runs.
     pub fn flush(&self, at_most: Duration) {
         let (done, written) = mpsc::channel();
         if self.lines.send(Message::Flush(done)).is_ok() {
             let _ = written.recv_timeout(at_most);
-        }
-    }
-}
-
-impl LineSink for Console {
-    fn accept(&self, line: Line) {
-        if line.level >= self.level {
-            let _ = self.lines.send(Message::Component(line));
         }
     }
 }
@@ -128,6 +222,9 @@ impl<W: Write> Writer<W> {
                     level => format!("{}: {}: {}\n", line.label, name(level), line.text),
                 };
                 self.out.write_all(text.as_bytes())
+            }
+            Message::Process(label, text, _slot) => {
+                self.out.write_all(format!("{label}: {text}\n").as_bytes())
             }
             Message::Flush(done) => {
                 let flushed = self.out.flush();

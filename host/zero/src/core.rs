@@ -280,11 +280,9 @@ impl Core {
                 }
                 self.finished = true;
             }
+            Action::Removed { id } => self.bodies.removed(id),
             // For the bus and for `ente status`, which this version does not have.
-            Action::Provided { .. }
-            | Action::Withdrawn { .. }
-            | Action::DelegateEnded { .. }
-            | Action::Removed { .. } => {}
+            Action::Provided { .. } | Action::Withdrawn { .. } | Action::DelegateEnded { .. } => {}
         }
     }
 

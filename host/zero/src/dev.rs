@@ -4,6 +4,7 @@
 use crate::args::{Args, USAGE};
 use crate::console::{self, Console};
 use crate::core::{Core, Mode};
+use crate::logs::Logs;
 use crate::machine::announce;
 use crate::platform;
 use crate::poller::Poller;
@@ -69,10 +70,13 @@ fn run(args: &Args) -> Result<bool, String> {
         output: "/dev/stdout".into(),
         terminal: None,
     };
-    let bodies = wiring::bodies(&places, &console, &poller)?;
+    let logs =
+        Logs::start(console.clone(), poller.wake_handle()).map_err(|error| error.to_string())?;
+    let bodies = wiring::bodies(&places, &logs, &poller)?;
     let mut core = Core::new(bodies, poller, console.clone(), Mode::Dev(args.run_for));
     core.adopt(card).map_err(|refusal| refusal.to_string())?;
     let ended = core.run();
+    logs.flush(FLUSH);
     console.flush(FLUSH);
     let (_, all_ready) = ended.map_err(|error| format!("the core loop failed: {error}"))?;
     Ok(all_ready)

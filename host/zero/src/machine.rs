@@ -4,6 +4,7 @@ use crate::args::Args;
 use crate::cmdline::Cmdline;
 use crate::console::{self, Console};
 use crate::core::{Core, Mode, Outcome};
+use crate::logs::Logs;
 use crate::mounts::mount_api_filesystems;
 use crate::poller::Poller;
 use crate::rescue;
@@ -124,12 +125,14 @@ fn run(
         output: "/dev/console".into(),
         terminal: arje_native::active_console(Path::new("/sys")).ok(),
     };
-    let bodies = wiring::bodies(&places, console, &poller)?;
+    let logs = Logs::start(console.clone(), poller.wake_handle())
+        .map_err(|error| format!("cannot take in output: {error}"))?;
+    let bodies = wiring::bodies(&places, &logs, &poller)?;
     let mut core = Core::new(bodies, poller, console.clone(), Mode::Machine);
     core.adopt(card).map_err(|refusal| refusal.to_string())?;
-    let (outcome, _) = core
-        .run()
-        .map_err(|error| format!("the core loop failed: {error}"))?;
+    let ended = core.run();
+    logs.flush(FLUSH);
+    let (outcome, _) = ended.map_err(|error| format!("the core loop failed: {error}"))?;
     Ok(outcome)
 }
 
@@ -162,7 +165,9 @@ fn open_console(level: Level) -> Result<Console, String> {
         Ok(device) => Console::start(device, level),
         Err(_) => Console::start(std::io::stdout(), level),
     };
-    started.map_err(|error| format!("cannot start the console's writer: {error}"))
+    started
+        .map(Console::of_machine)
+        .map_err(|error| format!("cannot start the console's writer: {error}"))
 }
 
 /// What PID 1 wants of the kernel for itself; one line per thing that it did not get.

@@ -10,6 +10,8 @@ mod console;
 mod core;
 mod dev;
 mod faults;
+#[allow(dead_code, reason = "the rings are read by the bus")]
+mod logs;
 mod machine;
 mod mounts;
 mod natives;

@@ -1,10 +1,11 @@
 //! The running native Entes, and what becomes of them.
 
+use crate::logs::{Captured, Logs};
 use crate::poller::Poller;
 use arje_card::{Card, Id};
 use arje_native::{
-    ExecFailure, ExecOutcome, ExitStatus as NativeExit, Launcher, StartRequest, Started,
-    read_exec_outcome, signal_group,
+    ExecFailure, ExecOutcome, ExitStatus as NativeExit, Launcher, OutputPipes, StartRequest,
+    Started, read_exec_outcome, signal_group,
 };
 use arje_supervisor::{ExitStatus, Incarnation};
 use nix::sys::signal::Signal;
@@ -39,6 +40,7 @@ enum Exec {
 /// Starts, signals and recognises native Entes.
 pub struct Natives {
     launcher: Launcher,
+    logs: Logs,
     console: Option<PathBuf>,
     by_pid: HashMap<i32, Native>,
     pid_of: HashMap<Id, i32>,
@@ -46,11 +48,13 @@ pub struct Natives {
 }
 
 impl Natives {
-    /// With this launcher and, for Cards that ask for the active console, this terminal.
+    /// With this launcher, this place for what they print and, for Cards that ask for the active
+    /// console, this terminal.
     #[must_use]
-    pub fn new(launcher: Launcher, console: Option<PathBuf>) -> Natives {
+    pub fn new(launcher: Launcher, logs: Logs, console: Option<PathBuf>) -> Natives {
         Natives {
             launcher,
+            logs,
             console,
             by_pid: HashMap::new(),
             pid_of: HashMap::new(),
@@ -71,13 +75,15 @@ impl Natives {
     ) -> Result<(), ExitStatus> {
         let mut request = StartRequest::new(card, incarnation);
         request.active_console = self.console.as_deref();
+        let pipes = OutputPipes::of(card).map_err(|errno| start_failed("make its pipes", errno))?;
+        request.output = pipes.as_ref().map(OutputPipes::output);
         let started = self
             .launcher
             .start(&request)
-            .map_err(|error| ExitStatus::StartFailed {
-                step: "spawn".into(),
-                message: error.to_string(),
-            })?;
+            .map_err(|error| start_failed("spawn", error))?;
+        if let Some(pipes) = pipes {
+            self.capture(card, incarnation, pipes);
+        }
         let Started { pid, pidfd, status } = started;
         let who = Who {
             id: card.id,
@@ -89,10 +95,7 @@ impl Natives {
                 // Unwatched it would never be seen to have started. It is killed, and its end,
                 // when it is reaped, is that of nobody.
                 let _ = signal_group(pid, pidfd.as_fd(), Signal::SIGKILL);
-                return Err(ExitStatus::StartFailed {
-                    step: "watch the exec".into(),
-                    message: error.to_string(),
-                });
+                return Err(start_failed("watch the exec", error));
             }
         };
         self.by_token.insert(token, pid.as_raw());
@@ -104,6 +107,17 @@ impl Natives {
         };
         self.by_pid.insert(pid.as_raw(), native);
         Ok(())
+    }
+
+    fn capture(&self, card: &Card, incarnation: Incarnation, pipes: OutputPipes) {
+        let [stdout, stderr] = pipes.readers;
+        self.logs.attach(Captured {
+            id: card.id,
+            label: card.label.as_str().into(),
+            incarnation,
+            stdout,
+            stderr,
+        });
     }
 
     /// Looks at the exec behind a token; the process id, if its program runs now.
@@ -157,6 +171,13 @@ impl Natives {
             let pid = nix::unistd::Pid::from_raw(*pid);
             let _ = signal_group(pid, native.pidfd.as_fd(), signal);
         }
+    }
+}
+
+fn start_failed(step: &str, error: impl ToString) -> ExitStatus {
+    ExitStatus::StartFailed {
+        step: step.to_owned(),
+        message: error.to_string(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Puts the parts together, for PID 1 and for dev mode alike.
 
 use crate::bodies::{Bodies, MakeHost};
-use crate::console::Console;
+use crate::logs::Logs;
 use crate::natives::Natives;
 use crate::poller::Poller;
 use arje_native::{Launcher, Output, Program};
@@ -17,7 +17,7 @@ pub struct Places {
     pub store: PathBuf,
     /// `ente-spawn`.
     pub executor: PathBuf,
-    /// Where native Entes without a console print.
+    /// Where the launcher lets a process print that is not captured.
     pub output: PathBuf,
     /// The terminal for Cards that ask for the active console.
     pub terminal: Option<PathBuf>,
@@ -28,26 +28,24 @@ pub struct Places {
 /// # Errors
 ///
 /// The launcher cannot be made.
-pub fn bodies(places: &Places, console: &Console, poller: &Poller) -> Result<Bodies, String> {
+pub fn bodies(places: &Places, logs: &Logs, poller: &Poller) -> Result<Bodies, String> {
     let launcher = Launcher::new(
         Program::Path(places.executor.clone()),
         Output::Device(places.output.clone()),
     )
     .map_err(|errno| format!("cannot prepare starting processes: {errno}"))?;
-    let natives = Natives::new(launcher, places.terminal.clone());
-    Ok(Bodies::new(
-        natives,
-        make_host(&places.store, console, poller),
-    ))
+    let natives = Natives::new(launcher, logs.clone(), places.terminal.clone());
+    let make_host = make_host(&places.store, logs, poller);
+    Ok(Bodies::new(natives, logs.clone(), make_host))
 }
 
-fn make_host(store: &Path, console: &Console, poller: &Poller) -> MakeHost {
-    let (store, console, wake) = (store.to_owned(), console.clone(), poller.wake_handle());
+fn make_host(store: &Path, logs: &Logs, poller: &Poller) -> MakeHost {
+    let (store, logs, wake) = (store.to_owned(), logs.clone(), poller.wake_handle());
     Box::new(move || {
         let wake = wake.clone();
         Host::new(HostConfig {
             store: Store::open(&store).map_err(|error| error.to_string())?,
-            lines: Arc::new(console.clone()),
+            lines: Arc::new(logs.clone()),
             wake: Arc::new(move || wake.wake()),
         })
         .map_err(|error| format!("cannot make the Wasm host: {error}"))

@@ -54,7 +54,9 @@ impl Actor {
         control: Arc<Control>,
         ledger: Arc<Ledger>,
     ) -> Actor {
-        let output = host.printer.for_ente(card.label.as_str().into());
+        let output = host
+            .printer
+            .for_ente(card.label.as_str().into(), card.id, incarnation);
         Actor {
             host,
             card,

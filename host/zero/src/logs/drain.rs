@@ -1,0 +1,451 @@
+//! The thread that empties the pipes of all processes.
+//!
+//! It reads at most one buffer of a pipe before the others have their turn, whoever floods, and it
+//! waits for nothing but its epoll(7): the console has a thread of its own.
+
+use super::line::{RawLine, Splitter};
+use super::sources::{Talker, WINDOW};
+use super::{Shared, Source};
+use crate::console::Console;
+use crate::poller::Wake;
+use arje_card::Id;
+use arje_wasm::Line;
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Bytes read from one pipe at a time; a pipe holds as many (pipe(7)).
+const BUFFER: usize = 64 * 1024;
+
+/// Pipes ready at once; more are reported by the next call.
+const BATCH: usize = 64;
+
+/// Messages taken before the pipes have their turn again.
+const MESSAGE_BATCH: usize = 1024;
+
+/// Pipes of one Ente. An incarnation has two; one whose pipes outlive it has left processes behind
+/// that still write, and where nothing kills those, four incarnations of them are listened to.
+const MAX_PIPES: usize = 8;
+
+/// What is read of one pipe when everything is about to end; more than it holds.
+const LAST_WORDS: usize = 4 * BUFFER;
+
+/// Stack of the thread: its buffer is on the heap.
+const STACK: usize = 128 * 1024;
+
+/// Token of the messages; pipes have those above.
+const MESSAGES: u64 = 0;
+
+/// The reading ends of an incarnation's standard output and error, both non-blocking.
+#[derive(Debug)]
+pub struct Captured {
+    /// The Ente.
+    pub id: Id,
+    /// Its label, which stands before its lines on the console.
+    pub label: Arc<str>,
+    /// The incarnation.
+    pub incarnation: u64,
+    /// Standard output.
+    pub stdout: OwnedFd,
+    /// Standard error.
+    pub stderr: OwnedFd,
+}
+
+/// What the other threads send.
+pub(super) enum Message {
+    Attach(Captured),
+    Component(Line),
+    Forget(Id),
+    /// Answered when everything that can be read now has been handed on.
+    Flush(Sender<()>),
+}
+
+/// Wakes the thread when messages wait; one write for any number of them.
+pub(super) struct Signal {
+    event: EventFd,
+    raised: AtomicBool,
+}
+
+impl Signal {
+    pub(super) fn new() -> io::Result<Signal> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        Ok(Signal {
+            event: EventFd::from_value_and_flags(0, flags)?,
+            raised: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn raise(&self) {
+        if !self.raised.swap(true, Ordering::AcqRel) {
+            let _ = self.event.write(1); // fails only when it is raised already
+        }
+    }
+
+    /// Before the messages are taken, so that one that comes meanwhile raises it again.
+    fn lower(&self) {
+        let _ = self.event.read();
+        self.raised.swap(false, Ordering::AcqRel);
+    }
+}
+
+/// Whose line it is.
+#[derive(Clone, Copy)]
+struct Origin {
+    id: Id,
+    incarnation: u64,
+    source: Source,
+}
+
+struct Pipe {
+    fd: OwnedFd,
+    origin: Origin,
+    splitter: Splitter,
+}
+
+/// The thread's own.
+pub(super) struct Drain {
+    epoll: Epoll,
+    queue: Receiver<Message>,
+    signal: Arc<Signal>,
+    pipes: HashMap<u64, Pipe>,
+    next_token: u64,
+    buffer: Vec<u8>,
+    intake: Intake,
+    wake: Wake,
+}
+
+impl Drain {
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        console: Console,
+        wake: Wake,
+        queue: Receiver<Message>,
+        signal: Arc<Signal>,
+    ) -> io::Result<()> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(
+            &signal.event,
+            EpollEvent::new(EpollFlags::EPOLLIN, MESSAGES),
+        )?;
+        let drain = Drain {
+            epoll,
+            queue,
+            signal,
+            pipes: HashMap::new(),
+            next_token: MESSAGES + 1,
+            buffer: vec![0; BUFFER],
+            intake: Intake {
+                shared,
+                console,
+                talkers: HashMap::new(),
+                owing: BTreeSet::new(),
+                stored: false,
+            },
+            wake,
+        };
+        thread::Builder::new()
+            .name("output".into())
+            .stack_size(STACK)
+            .spawn(move || drain.run())?;
+        Ok(())
+    }
+
+    fn run(mut self) {
+        let mut events = [EpollEvent::empty(); BATCH];
+        loop {
+            let count = match self.epoll.wait(&mut events, self.timeout()) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => 0,
+                Err(errno) => {
+                    // A defect: without the thread, programs wait when their pipes are full.
+                    tracing::error!(%errno, "output: epoll_wait failed; nothing is taken in any more");
+                    return;
+                }
+            };
+            for event in &events[..count] {
+                match event.data() {
+                    MESSAGES => {
+                        if !self.take_messages() {
+                            return;
+                        }
+                    }
+                    token => self.read(token),
+                }
+            }
+            self.intake.settle(Instant::now());
+            if self.intake.take_stored() {
+                self.wake.wake();
+            }
+        }
+    }
+
+    /// Not for ever while something is left to be said at the end of a window.
+    fn timeout(&self) -> EpollTimeout {
+        if self.intake.owing.is_empty() {
+            return EpollTimeout::NONE;
+        }
+        EpollTimeout::try_from(WINDOW).unwrap_or(EpollTimeout::NONE)
+    }
+
+    /// False when nobody is left to send any.
+    fn take_messages(&mut self) -> bool {
+        self.signal.lower();
+        for _ in 0..MESSAGE_BATCH {
+            match self.queue.try_recv() {
+                Ok(message) => self.take(message),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+        self.signal.raise(); // there may be more
+        true
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Attach(captured) => self.attach(captured),
+            Message::Component(line) => self.intake.component(line),
+            Message::Forget(id) => {
+                if let Some(talker) = self.intake.talkers.remove(&id) {
+                    for token in talker.pipes {
+                        self.pipes.remove(&token);
+                    }
+                }
+                self.intake.owing.remove(&id);
+            }
+            Message::Flush(done) => {
+                self.flush();
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn attach(&mut self, captured: Captured) {
+        let Captured {
+            id,
+            label,
+            incarnation,
+            stdout,
+            stderr,
+        } = captured;
+        let quota = self.intake.console.quota();
+        let talkers = &mut self.intake.talkers;
+        talkers
+            .entry(id)
+            .or_insert_with(|| Talker::new(label, quota));
+        for (source, fd) in [(Source::Stdout, stdout), (Source::Stderr, stderr)] {
+            let origin = Origin {
+                id,
+                incarnation,
+                source,
+            };
+            if let Err(errno) = self.watch(origin, fd) {
+                tracing::error!(%id, %errno, "output: a pipe cannot be watched; it is closed");
+            }
+        }
+        self.close_surplus(id);
+    }
+
+    fn watch(&mut self, origin: Origin, fd: OwnedFd) -> nix::Result<()> {
+        let token = self.next_token;
+        self.next_token += 1; // 2^64 pipes are out of reach
+        self.epoll
+            .add(&fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?;
+        if let Some(talker) = self.intake.talkers.get_mut(&origin.id) {
+            talker.pipes.push(token);
+        }
+        let splitter = Splitter::default();
+        self.pipes.insert(
+            token,
+            Pipe {
+                fd,
+                origin,
+                splitter,
+            },
+        );
+        Ok(())
+    }
+
+    fn close_surplus(&mut self, id: Id) {
+        while let Some(oldest) = self
+            .intake
+            .talkers
+            .get(&id)
+            .filter(|talker| talker.pipes.len() > MAX_PIPES)
+            .and_then(|talker| talker.pipes.first().copied())
+        {
+            self.close(oldest);
+        }
+    }
+
+    fn close(&mut self, token: u64) {
+        let Some(Pipe {
+            origin,
+            mut splitter,
+            ..
+        }) = self.pipes.remove(&token)
+        else {
+            return;
+        };
+        self.intake.begin();
+        splitter.end(|line| self.intake.line(origin, line));
+        if let Some(talker) = self.intake.talkers.get_mut(&origin.id) {
+            talker.pipes.retain(|known| *known != token);
+        }
+    }
+
+    fn read(&mut self, token: u64) {
+        let _ = self.read_once(token);
+    }
+
+    /// Takes one buffer of a pipe; how much that was.
+    fn read_once(&mut self, token: u64) -> usize {
+        let Some(pipe) = self.pipes.get_mut(&token) else {
+            return 0;
+        };
+        match nix::unistd::read(&pipe.fd, &mut self.buffer) {
+            Ok(length @ 1..) => {
+                self.intake.begin();
+                let origin = pipe.origin;
+                pipe.splitter.feed(&self.buffer[..length], |line| {
+                    self.intake.line(origin, line)
+                });
+                length
+            }
+            Err(Errno::EAGAIN | Errno::EINTR) => 0,
+            // Nobody can write any more.
+            Ok(0) | Err(_) => {
+                self.close(token);
+                0
+            }
+        }
+    }
+
+    /// Everything that lies in the pipes, but of one that is filled all the time only so much.
+    fn flush(&mut self) {
+        let tokens: Vec<u64> = self.pipes.keys().copied().collect();
+        for token in tokens {
+            let mut left = LAST_WORDS;
+            while let read @ 1.. = self.read_once(token) {
+                left = left.saturating_sub(read);
+                if left == 0 {
+                    break;
+                }
+            }
+        }
+        self.intake.settle(Instant::now() + WINDOW);
+    }
+}
+
+/// What happens to a line.
+struct Intake {
+    shared: Arc<Shared>,
+    console: Console,
+    talkers: HashMap<Id, Talker>,
+    /// Entes of which something is left to be said at the end of their window.
+    owing: BTreeSet<Id>,
+    /// There is something new in the rings.
+    stored: bool,
+}
+
+impl Intake {
+    /// Lines are about to come.
+    fn begin(&mut self) {
+        self.stored = true;
+    }
+
+    fn take_stored(&mut self) -> bool {
+        std::mem::take(&mut self.stored) && self.shared.followers.load(Ordering::Acquire) > 0
+    }
+
+    fn component(&mut self, line: Line) {
+        self.begin();
+        if let Some(ring) = self.shared.rings().by_ente.get_mut(&line.ente) {
+            let source = Source::Component(line.level);
+            ring.line(now_us(), line.incarnation, source, &line.text);
+        }
+        self.console.component(line);
+    }
+
+    /// One line of a process. The time is looked up for each: it takes some 20 ns.
+    fn line(&mut self, origin: Origin, line: RawLine<'_>) {
+        let now = Instant::now();
+        self.settle_one(origin.id, now);
+        let Some(talker) = self.talkers.get_mut(&origin.id) else {
+            return;
+        };
+        talker.incarnation = origin.incarnation;
+        if !talker.keeps(line.length()) {
+            talker.unshown += 1;
+            self.owing.insert(origin.id);
+            return;
+        }
+        let text = line.text();
+        if let Some(ring) = self.shared.rings().by_ente.get_mut(&origin.id) {
+            ring.line(now_us(), origin.incarnation, origin.source, &text);
+        }
+        if talker.shows(text.len() as u64, self.console.window()) {
+            match talker.quota.take(text.len()) {
+                Some(slot) => self
+                    .console
+                    .process(&talker.label, origin.source, text, slot),
+                None => talker.unshown += 1,
+            }
+        }
+        if talker.owes() {
+            self.owing.insert(origin.id);
+        }
+    }
+
+    /// Says what was lost in windows that are over.
+    fn settle(&mut self, now: Instant) {
+        let owing: Vec<Id> = self.owing.iter().copied().collect();
+        for id in owing {
+            self.settle_one(id, now);
+        }
+    }
+
+    fn settle_one(&mut self, id: Id, now: Instant) {
+        let Some(talker) = self.talkers.get_mut(&id) else {
+            return;
+        };
+        if !talker.turn(now) || !talker.owes() {
+            return;
+        }
+        let lost = std::mem::take(&mut talker.lost);
+        if lost.lines > 0
+            && let Some(ring) = self.shared.rings().by_ente.get_mut(&id)
+        {
+            ring.lost(now_us(), talker.incarnation, lost);
+            self.stored = true;
+        }
+        if talker.unshown > 0 {
+            let text = format!(
+                "{} lines are not shown here; `ente logs` has the last ones",
+                talker.unshown
+            );
+            if let Some(slot) = talker.quota.take(text.len()) {
+                self.console
+                    .process(&talker.label, Source::Stderr, text, slot);
+                talker.unshown = 0;
+            }
+        }
+        if !talker.owes() {
+            self.owing.remove(&id);
+        }
+    }
+}
+
+/// Microseconds since 1970.
+fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or(Duration::ZERO).as_micros() as u64
+}
