@@ -13,7 +13,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ente_spawn::{FAILURE_BYTES, FAILURE_EXIT_CODE, FIRST_PASSED_FD, MAX_PASSED, StepKind};
+use ente_spawn::{FAILURE_EXIT_CODE, FIRST_PASSED_FD, MAX_PASSED, MESSAGE_BYTES, StepKind};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
@@ -56,6 +56,8 @@ pub(crate) struct Child<'a> {
     pub(crate) files: libc::rlimit,
     /// The cgroup it is born into (a folder of cgroup v2); absent means the parent's.
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
+    /// Whether the executor is the first process of a PID namespace of its own.
+    pub(crate) pid_namespace: bool,
 }
 
 /// Everything that the child reads. It lives in the child's slot.
@@ -106,7 +108,7 @@ impl Cloner {
         let program = self.program.as_ptr();
         let slot = self.free_slot()?;
         slot.write(program, child);
-        slot.clone_child(child.cgroup)
+        slot.clone_child(child.cgroup, child.pid_namespace)
     }
 
     fn free_slot(&mut self) -> nix::Result<&mut Slot> {
@@ -237,11 +239,15 @@ impl Slot {
 
     /// Makes the child, with all signals blocked: a handler that ran in it would work on PID 1's memory. The
     /// executor unblocks them.
-    fn clone_child(&mut self, cgroup: Option<BorrowedFd<'_>>) -> nix::Result<(Pid, OwnedFd)> {
+    fn clone_child(
+        &mut self,
+        cgroup: Option<BorrowedFd<'_>>,
+        pid_namespace: bool,
+    ) -> nix::Result<(Pid, OwnedFd)> {
         self.taken_word().store(1, Ordering::Release);
         let before = set_signal_mask(u64::MAX);
         // SAFETY: the slot is idle and its job written; signals are blocked.
-        let result = unsafe { self.clone3(cgroup) };
+        let result = unsafe { self.clone3(cgroup, pid_namespace) };
         set_signal_mask(before);
         if result.is_err() {
             self.taken_word().store(0, Ordering::Release);
@@ -251,16 +257,17 @@ impl Slot {
 
     /// # Safety
     /// The job is written and no other child uses this slot; all signals are blocked.
-    unsafe fn clone3(&mut self, cgroup: Option<BorrowedFd<'_>>) -> nix::Result<(Pid, OwnedFd)> {
+    unsafe fn clone3(
+        &mut self,
+        cgroup: Option<BorrowedFd<'_>>,
+        pid_namespace: bool,
+    ) -> nix::Result<(Pid, OwnedFd)> {
         let job = self.job();
         let mut pidfd: RawFd = -1;
-        let into = if cgroup.is_some() {
-            CLONE_INTO_CGROUP
-        } else {
-            0
-        };
+        let into = u64::from(cgroup.is_some()) * CLONE_INTO_CGROUP;
+        let new_pid = u64::from(pid_namespace) * CLONE_NEWPID;
         let arguments = libc::clone_args {
-            flags: CLONE_FLAGS | into,
+            flags: CLONE_FLAGS | into | new_pid,
             pidfd: (&raw mut pidfd) as u64,
             child_tid: self.taken_word() as *const AtomicU32 as u64,
             parent_tid: 0,
@@ -322,6 +329,7 @@ const CLONE_FLAGS: u64 = 0x100 // CLONE_VM
     | 0x1000 // CLONE_PIDFD
     | 0x20_0000 // CLONE_CHILD_CLEARTID
     | 0x1_0000_0000; // CLONE_CLEAR_SIGHAND
+const CLONE_NEWPID: u64 = 0x2000_0000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// rt_sigprocmask(2) itself: the C library's function leaves out two signals that it uses itself.
@@ -382,13 +390,13 @@ unsafe extern "C" fn child(job: *const Job) -> ! {
 /// Only in the child.
 unsafe fn fail(status: RawFd, result: i64) -> ! {
     let [a, b, c, d, ..] = result.wrapping_neg().to_le_bytes();
-    let failure: [u8; FAILURE_BYTES] = [StepKind::Executor as u8, a, b, c, d];
+    let failure: [u8; MESSAGE_BYTES] = [StepKind::Executor as u8, a, b, c, d];
     // SAFETY: the first call reads the bytes above; the second one ends the process.
     unsafe {
         let bytes = failure.as_ptr() as u64;
         system_call(
             libc::SYS_write,
-            [status as u64, bytes, FAILURE_BYTES as u64, 0],
+            [status as u64, bytes, MESSAGE_BYTES as u64, 0],
         );
         loop {
             system_call(libc::SYS_exit_group, [FAILURE_EXIT_CODE as u64, 0, 0, 0]);

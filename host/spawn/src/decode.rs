@@ -1,12 +1,11 @@
 //! Zero-copy, allocation-free decoder. It never panics, whatever the bytes are.
 
-use core::ffi::CStr;
 use core::fmt;
 
-use crate::format::{
-    HEADER_BYTES, MAGIC, MAX_PASSED, MAX_PLAN_BYTES, MAX_STRINGS, RECORD_BYTES, Resource, Rlimit,
-    StepKind, VERSION,
-};
+use crate::format::{HEADER_BYTES, MAGIC, MAX_PLAN_BYTES, RECORD_BYTES, VERSION};
+use crate::kind::StepKind;
+use crate::reader::Reader;
+use crate::step::Step;
 
 /// Why bytes are not a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +113,7 @@ impl<'a> Plan<'a> {
         for step in self.steps() {
             let step = step?;
             let rank = step.rank();
-            if rank <= last {
+            if rank < last || rank == last && !step.repeats() {
                 return Err(DecodeError::Order(rank.0));
             }
             closes_descriptors |= rank.0 == StepKind::Descriptors;
@@ -131,105 +130,6 @@ impl<'a> Plan<'a> {
             return Err(DecodeError::Length);
         }
         Ok(())
-    }
-}
-
-/// One step with what it needs.
-#[derive(Clone, Copy, Debug)]
-pub enum Step<'a> {
-    /// Every signal to its default disposition, nothing blocked.
-    Signals,
-    /// `setsid(2)`.
-    Session,
-    /// `TIOCSCTTY` on standard input.
-    Terminal,
-    /// `umask(2)` with this mask.
-    Umask(u32),
-    /// `chdir(2)`.
-    WorkingDirectory(&'a CStr),
-    /// Pass this many descriptors, close all others beyond 0-2.
-    Descriptors {
-        /// How many lie at [`FIRST_PASSED_FD`](crate::FIRST_PASSED_FD) and after.
-        passed: u32,
-    },
-    /// `prlimit(2)`.
-    Rlimit(Rlimit),
-    /// `execve(2)`.
-    Exec {
-        /// Path of the program.
-        program: &'a CStr,
-        /// Its arguments, the program's name first.
-        argv: Strings<'a>,
-        /// Its whole environment, as `KEY=VALUE`.
-        envp: Strings<'a>,
-    },
-}
-
-impl<'a> Step<'a> {
-    /// Which step this is.
-    #[must_use]
-    pub fn kind(&self) -> StepKind {
-        match self {
-            Step::Signals => StepKind::Signals,
-            Step::Session => StepKind::Session,
-            Step::Terminal => StepKind::Terminal,
-            Step::Umask(_) => StepKind::Umask,
-            Step::WorkingDirectory(_) => StepKind::WorkingDirectory,
-            Step::Descriptors { .. } => StepKind::Descriptors,
-            Step::Rlimit(_) => StepKind::Rlimit,
-            Step::Exec { .. } => StepKind::Exec,
-        }
-    }
-
-    /// Place in the order; the second part orders the limits among each other.
-    fn rank(&self) -> (StepKind, u8) {
-        let within = match self {
-            Step::Rlimit(rlimit) => rlimit.resource as u8,
-            _ => 0,
-        };
-        (self.kind(), within)
-    }
-
-    fn parse(kind: StepKind, body: &'a [u8]) -> Result<Step<'a>, DecodeError> {
-        let mut body = Reader(body);
-        let step = match kind {
-            StepKind::Plan | StepKind::Executor => {
-                return Err(DecodeError::UnknownStep(kind as u8));
-            }
-            StepKind::Signals => Step::Signals,
-            StepKind::Session => Step::Session,
-            StepKind::Terminal => Step::Terminal,
-            StepKind::Umask => Step::Umask(body.u32()?),
-            StepKind::WorkingDirectory => Step::WorkingDirectory(body.path()?),
-            StepKind::Descriptors => Step::Descriptors {
-                passed: body.u32()?,
-            },
-            StepKind::Rlimit => Step::Rlimit(Rlimit {
-                resource: Resource::from_number(body.u8()?).ok_or(DecodeError::Body(kind))?,
-                limit: body.u64()?,
-            }),
-            StepKind::Exec => Step::Exec {
-                program: body.path()?,
-                argv: body.strings()?,
-                envp: body.strings()?,
-            },
-        };
-        if !body.0.is_empty() || !step.within_bounds() {
-            return Err(DecodeError::Body(kind));
-        }
-        Ok(step)
-    }
-
-    fn within_bounds(&self) -> bool {
-        match self {
-            Step::Umask(mask) => *mask <= 0o777,
-            Step::WorkingDirectory(path) => path.to_bytes().starts_with(b"/"),
-            Step::Descriptors { passed } => *passed <= MAX_PASSED,
-            Step::Exec { program, argv, .. } => {
-                program.to_bytes().starts_with(b"/") && argv.count > 0
-            }
-            Step::Signals | Step::Session | Step::Terminal | Step::Rlimit(_) => true,
-        }
     }
 }
 
@@ -269,99 +169,5 @@ impl<'a> Iterator for Steps<'a> {
             self.rest = Reader(&[]);
         }
         Some(record)
-    }
-}
-
-/// A list of NUL-terminated strings inside a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Strings<'a> {
-    count: usize,
-    bytes: &'a [u8],
-}
-
-impl<'a> Strings<'a> {
-    /// How many strings there are, at most [`MAX_STRINGS`].
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// The strings in order, exactly [`Strings::count`] of them.
-    #[must_use]
-    pub fn iter(&self) -> StringIter<'a> {
-        StringIter { rest: self.bytes }
-    }
-}
-
-/// Iterator over [`Strings`].
-#[derive(Clone, Debug)]
-pub struct StringIter<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for StringIter<'a> {
-    type Item = &'a CStr;
-
-    fn next(&mut self) -> Option<&'a CStr> {
-        let string = CStr::from_bytes_until_nul(self.rest).ok()?;
-        self.rest = self.rest.get(string.count_bytes() + 1..).unwrap_or(&[]);
-        Some(string)
-    }
-}
-
-/// Takes integers and strings off the front of a slice.
-#[derive(Clone, Debug)]
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
-        let (front, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or(DecodeError::Truncated)?;
-        self.0 = rest;
-        Ok(front)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (front, rest) = self.0.split_first_chunk().ok_or(DecodeError::Truncated)?;
-        self.0 = rest;
-        Ok(*front)
-    }
-
-    fn u8(&mut self) -> Result<u8, DecodeError> {
-        self.array().map(u8::from_le_bytes)
-    }
-
-    fn u16(&mut self) -> Result<u16, DecodeError> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Result<u32, DecodeError> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, DecodeError> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    /// A string with its terminating NUL.
-    fn path(&mut self) -> Result<&'a CStr, DecodeError> {
-        let path = CStr::from_bytes_until_nul(self.0).map_err(|_| DecodeError::Truncated)?;
-        self.take(path.count_bytes() + 1)?;
-        Ok(path)
-    }
-
-    /// Number of strings, number of bytes, then the strings, each with its terminating NUL.
-    fn strings(&mut self) -> Result<Strings<'a>, DecodeError> {
-        let count = self.u32()? as usize;
-        let length = self.u32()? as usize;
-        let bytes = self.take(length)?;
-        let terminators = bytes.iter().filter(|byte| **byte == 0).count();
-        let ends_whole = bytes.last().is_none_or(|byte| *byte == 0);
-        if count > MAX_STRINGS || terminators != count || !ends_whole {
-            return Err(DecodeError::Truncated);
-        }
-        Ok(Strings { count, bytes })
     }
 }

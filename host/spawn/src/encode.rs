@@ -5,9 +5,11 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt;
 
+use crate::confinement::Confinement;
 use crate::format::{
-    HEADER_BYTES, MAGIC, MAX_PASSED, MAX_PLAN_BYTES, MAX_STRINGS, Rlimit, StepKind, VERSION,
+    HEADER_BYTES, MAGIC, MAX_PASSED, MAX_PLAN_BYTES, MAX_STRINGS, Rlimit, VERSION,
 };
+use crate::kind::StepKind;
 
 /// What a plan shall do. Signals are always reset, the session is always new, surplus descriptors are always
 /// closed: a program of arje never starts without these.
@@ -23,6 +25,8 @@ pub struct Recipe<'a> {
     pub passed: u32,
     /// Resource limits, each resource at most once, in any order.
     pub rlimits: &'a [Rlimit],
+    /// Namespaces, mounts, user, and what is taken away. The default is nothing of it.
+    pub confinement: &'a Confinement,
     /// Path of the program, absolute.
     pub program: &'a CStr,
     /// Its arguments, the program's name first; not empty.
@@ -40,6 +44,8 @@ pub enum EncodeError {
     Umask(u32),
     /// More descriptors than [`MAX_PASSED`].
     TooManyDescriptors(u32),
+    /// A part of the confinement is malformed, or longer than this; holds its step and the bound.
+    Confinement(StepKind, usize),
     /// A resource is limited twice.
     RepeatedLimit(Rlimit),
     /// There is no argument 0.
@@ -63,6 +69,11 @@ impl fmt::Display for EncodeError {
                     "{found} descriptors to pass, at most {MAX_PASSED} are allowed"
                 )
             }
+            Self::Confinement(step, bound) => write!(
+                f,
+                "the step \"{}\" is malformed or has more than {bound} entries",
+                step.name()
+            ),
             Self::RepeatedLimit(rlimit) => write!(f, "{:?} is limited twice", rlimit.resource),
             Self::NoArguments => f.write_str("there must be an argument 0"),
             Self::TooManyStrings(found) => write!(
@@ -91,26 +102,30 @@ pub fn encode(recipe: &Recipe<'_>) -> Result<Vec<u8>, EncodeError> {
     let mut writer = Writer::new();
     writer.record(StepKind::Signals, &[]);
     writer.record(StepKind::Session, &[]);
+    writer.record(StepKind::Umask, &recipe.umask.to_le_bytes());
+    recipe.confinement.write_surroundings(&mut writer);
     if recipe.terminal {
         writer.record(StepKind::Terminal, &[]);
     }
-    writer.record(StepKind::Umask, &recipe.umask.to_le_bytes());
     writer.record(
         StepKind::WorkingDirectory,
         recipe.working_directory.to_bytes_with_nul(),
     );
     writer.record(StepKind::Descriptors, &recipe.passed.to_le_bytes());
+    recipe.confinement.write_affinity(&mut writer);
     for rlimit in sorted(recipe.rlimits)? {
         let mut body = Vec::with_capacity(9);
         body.push(rlimit.resource as u8);
         body.extend_from_slice(&rlimit.limit.to_le_bytes());
         writer.record(StepKind::Rlimit, &body);
     }
+    recipe.confinement.write_privileges(&mut writer);
     writer.record(StepKind::Exec, &exec_body(recipe));
     writer.finish()
 }
 
 fn check(recipe: &Recipe<'_>) -> Result<(), EncodeError> {
+    recipe.confinement.check()?;
     for (path, step) in [
         (recipe.working_directory, StepKind::WorkingDirectory),
         (recipe.program, StepKind::Exec),
@@ -162,7 +177,7 @@ fn exec_body(recipe: &Recipe<'_>) -> Vec<u8> {
     body
 }
 
-struct Writer {
+pub(crate) struct Writer {
     bytes: Vec<u8>,
     records: u16,
 }
@@ -176,7 +191,7 @@ impl Writer {
         Writer { bytes, records: 0 }
     }
 
-    fn record(&mut self, step: StepKind, body: &[u8]) {
+    pub(crate) fn record(&mut self, step: StepKind, body: &[u8]) {
         self.bytes.extend_from_slice(&[step as u8, 0, 0, 0]);
         self.bytes
             .extend_from_slice(&(body.len() as u32).to_le_bytes());

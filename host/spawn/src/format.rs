@@ -30,6 +30,29 @@ pub const MAX_STRINGS: usize = 1 << 16;
 /// Most descriptors passed to the program beyond 0-2. Socket activation needs a handful.
 pub const MAX_PASSED: u32 = 64;
 
+/// Most mounts in one plan. The executor holds one descriptor for each bind while it makes them, and PID 1's own limit of
+/// open files, which it inherits, is 1024 where nobody raised it.
+pub const MAX_MOUNTS: usize = 256;
+
+/// Most paths in one landlock rule set: the mounts, and a few dozen that every program needs.
+pub const MAX_PATHS: usize = 512;
+
+/// Most supplementary groups, and most ids in one map of a user namespace. The kernel takes 65,536 groups and 340 lines
+/// of a map (`user_namespaces(7)`); each group is a line here.
+pub const MAX_GROUPS: usize = 300;
+
+/// Longest mask of CPUs in bytes: 8,192 CPUs, the most that Linux can be built for on x86-64 (`CONFIG_NR_CPUS`).
+pub const MAX_CPU_BYTES: usize = 1024;
+
+/// Longest seccomp filter in instructions (`BPF_MAXINSNS`).
+pub const MAX_INSTRUCTIONS: usize = 4096;
+
+/// Length of one instruction of a seccomp filter in bytes (`struct sock_filter`).
+pub const INSTRUCTION_BYTES: usize = 8;
+
+/// Longest host name in bytes (`sethostname(2)`).
+pub const MAX_HOST_NAME_BYTES: usize = 64;
+
 /// Descriptor on which the executor finds the sealed plan.
 pub const PLAN_FD: i32 = 3;
 
@@ -38,76 +61,6 @@ pub const STATUS_FD: i32 = 4;
 
 /// Where the executor finds the descriptors to pass; the program gets them from 3 on (`sd_listen_fds(3)`).
 pub const FIRST_PASSED_FD: i32 = 5;
-
-/// The steps. The number is the tag in the plan, the step in a [`Failure`](crate::Failure) and the rank in the order:
-/// a plan whose tags do not ascend is refused, so there is one order and no plan can ask for another.
-///
-/// The gaps are for the steps of confined bodies (namespaces, cgroup, mounts before `WorkingDirectory`; affinity
-/// before, credentials, landlock and seccomp after `Rlimit`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum StepKind {
-    /// Reading and checking the plan itself. Never a record; only in a failure.
-    Plan = 0x00,
-    /// Placing the executor's descriptors and executing it. Never a record; only in a failure, which the child itself
-    /// reports.
-    Executor = 0x04,
-    /// Every signal to its default disposition, nothing blocked.
-    Signals = 0x08,
-    /// A session of its own.
-    Session = 0x10,
-    /// Standard input becomes the controlling terminal.
-    Terminal = 0x18,
-    /// File mode creation mask.
-    Umask = 0x20,
-    /// Working directory.
-    WorkingDirectory = 0x40,
-    /// Passed descriptors to their places, all others closed.
-    Descriptors = 0x48,
-    /// One resource limit; repeats, once per resource.
-    Rlimit = 0x58,
-    /// Replace the executor by the program.
-    Exec = 0x7f,
-}
-
-impl StepKind {
-    /// Every step, in order.
-    pub const ALL: [StepKind; 10] = [
-        StepKind::Plan,
-        StepKind::Executor,
-        StepKind::Signals,
-        StepKind::Session,
-        StepKind::Terminal,
-        StepKind::Umask,
-        StepKind::WorkingDirectory,
-        StepKind::Descriptors,
-        StepKind::Rlimit,
-        StepKind::Exec,
-    ];
-
-    /// The step with this tag, if there is one.
-    #[must_use]
-    pub fn from_tag(tag: u8) -> Option<StepKind> {
-        Self::ALL.into_iter().find(|kind| *kind as u8 == tag)
-    }
-
-    /// Name for messages.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            StepKind::Plan => "plan",
-            StepKind::Executor => "executor",
-            StepKind::Signals => "signals",
-            StepKind::Session => "session",
-            StepKind::Terminal => "controlling terminal",
-            StepKind::Umask => "umask",
-            StepKind::WorkingDirectory => "working directory",
-            StepKind::Descriptors => "descriptors",
-            StepKind::Rlimit => "rlimit",
-            StepKind::Exec => "exec",
-        }
-    }
-}
 
 /// A resource that can be limited. The number is the kernel's (`asm-generic/resource.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -14,19 +14,38 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+#[cfg(any(test, feature = "alloc"))]
+mod confinement;
 mod decode;
 #[cfg(any(test, feature = "alloc"))]
 mod encode;
 mod format;
+mod kind;
+mod mounts;
+mod namespaces;
+mod reader;
+mod rules;
 mod status;
+mod step;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{DecodeError, Plan, Step, Steps, StringIter, Strings};
+#[cfg(any(test, feature = "alloc"))]
+pub use confinement::{Confinement, Credentials, IdMaps, Landlock};
+pub use decode::{DecodeError, Plan, Steps};
 #[cfg(any(test, feature = "alloc"))]
 pub use encode::{EncodeError, Recipe, encode};
 pub use format::{
-    FIRST_PASSED_FD, MAX_PASSED, MAX_PLAN_BYTES, MAX_STRINGS, PLAN_FD, Resource, Rlimit, STATUS_FD,
-    StepKind,
+    FIRST_PASSED_FD, INSTRUCTION_BYTES, MAX_CPU_BYTES, MAX_GROUPS, MAX_HOST_NAME_BYTES,
+    MAX_INSTRUCTIONS, MAX_MOUNTS, MAX_PASSED, MAX_PATHS, MAX_PLAN_BYTES, MAX_STRINGS, PLAN_FD,
+    Resource, Rlimit, STATUS_FD,
 };
-pub use status::{FAILURE_BYTES, FAILURE_EXIT_CODE, Failure};
+pub use kind::StepKind;
+pub use mounts::{Mount, MountAction, Mounts};
+pub use namespaces::Namespaces;
+pub use reader::{Ids, StringIter, Strings};
+pub use rules::{PathRule, PathRules};
+pub use status::{
+    FAILURE_EXIT_CODE, Failure, MAX_SUBJECT_BYTES, MESSAGE_BYTES, Message, SIGNAL_EXIT_CODE,
+};
+pub use step::Step;

@@ -16,13 +16,20 @@
 compile_error!("ente-spawn knows the system calls of x86-64 Linux only");
 
 mod mem;
-mod perform;
 mod plan;
+mod steps;
 mod sys;
 
+use core::convert::Infallible as Never;
+use core::ffi::CStr;
 use core::sync::atomic::{AtomicI32, Ordering};
 
-use ente_spawn::{FAILURE_EXIT_CODE, Failure, STATUS_FD, StepKind};
+use ente_spawn::{
+    FAILURE_EXIT_CODE, Failure, MAX_SUBJECT_BYTES, MESSAGE_BYTES, Message, Plan, STATUS_FD, Step,
+    StepKind,
+};
+
+use crate::steps::Executor;
 
 // The kernel enters here with the stack pointer at argc, aligned to 16 bytes; a call keeps the alignment that the
 // System V ABI promises to the callee. The frame pointer marks the outermost frame.
@@ -35,42 +42,89 @@ core::arch::global_asm!(
     main = sym main,
 );
 
+/// This process in its parent's `/proc`.
+const OWN_PROC: &CStr = c"/proc/self";
+
 /// Where the status pipe is now: [`STATUS_FD`] until the descriptors are put in place.
 static STATUS: AtomicI32 = AtomicI32::new(STATUS_FD);
 
 extern "C" fn main() -> ! {
     match run() {
-        // `execve` does not return on success, so no plan ends well here.
-        Ok(()) => fail(StepKind::Exec, sys::EBADMSG),
-        Err(failure) => fail(failure.step, failure.errno),
+        Ok(never) => match never {},
+        Err(report) => fail(&report),
     }
 }
 
-fn run() -> Result<(), Failure> {
-    let at_plan = |errno| Failure {
-        step: StepKind::Plan,
-        errno,
-    };
+fn run() -> Result<Never, Report<'static>> {
     let plan = plan::load().map_err(at_plan)?;
+    let executor = Executor {
+        status: &STATUS,
+        own_proc: own_proc(&plan).map_err(|errno| Report {
+            failure: Failure {
+                step: StepKind::UserNamespace,
+                errno,
+            },
+            subject: OWN_PROC,
+        })?,
+    };
     for step in plan.steps() {
         let step = step.map_err(|_| at_plan(sys::EBADMSG))?;
-        perform::perform(step, &STATUS).map_err(|errno| Failure {
-            step: step.kind(),
-            errno,
+        executor.perform(step).map_err(|fault| Report {
+            failure: Failure {
+                step: step.kind(),
+                errno: fault.errno,
+            },
+            subject: fault.subject,
         })?;
     }
-    Ok(())
+    // `execve` does not return on success, and every plan ends with it.
+    Err(at_plan(sys::EBADMSG))
 }
 
-fn fail(step: StepKind, errno: i32) -> ! {
-    let failure = Failure { step, errno }.encode();
+/// A failure, and what it was about.
+struct Report<'a> {
+    failure: Failure,
+    subject: &'a CStr,
+}
+
+fn at_plan(errno: i32) -> Report<'static> {
+    let step = StepKind::Plan;
+    Report {
+        failure: Failure { step, errno },
+        subject: c"",
+    }
+}
+
+/// This process's own folder, opened before other mounts may lie over it.
+fn own_proc(plan: &Plan<'_>) -> Result<Option<i32>, i32> {
+    let mut steps = plan.steps();
+    if steps.any(|step| matches!(step, Ok(Step::UserNamespace { .. }))) {
+        sys::open(None, OWN_PROC, sys::O_PATH).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+fn fail(report: &Report<'_>) -> ! {
+    let mut bytes = [0; MESSAGE_BYTES + MAX_SUBJECT_BYTES];
+    let message = Message::Failed(report.failure).encode();
+    let subject = report.subject.to_bytes();
+    let said = message.iter().chain(subject);
+    let mut length = 0;
+    for (place, byte) in bytes.iter_mut().zip(said) {
+        *place = *byte;
+        length += 1;
+    }
     // Nobody is left to tell when this fails; the exit code still says it.
-    let _ = sys::write(STATUS.load(Ordering::Relaxed), &failure);
+    let _ = sys::write(
+        STATUS.load(Ordering::Relaxed),
+        bytes.get(..length).unwrap_or(&message),
+    );
     sys::exit(FAILURE_EXIT_CODE)
 }
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     // No code above panics; the language asks for a handler all the same.
-    fail(StepKind::Plan, sys::EIO)
+    fail(&at_plan(sys::EIO))
 }

@@ -10,17 +10,29 @@ use core::slice;
 
 use ente_spawn::Rlimit;
 
+pub(crate) mod mount;
+pub(crate) mod namespace;
+pub(crate) mod privilege;
+pub(crate) mod process;
+
 pub(crate) const EPERM: i32 = 1;
+pub(crate) const ENOENT: i32 = 2;
+pub(crate) const ESRCH: i32 = 3;
 pub(crate) const EIO: i32 = 5;
+pub(crate) const EEXIST: i32 = 17;
 pub(crate) const EINVAL: i32 = 22;
 pub(crate) const EFBIG: i32 = 27;
+pub(crate) const ENAMETOOLONG: i32 = 36;
 pub(crate) const EBADMSG: i32 = 74;
 
 pub(crate) const F_SEAL_SHRINK: usize = 0x2;
 pub(crate) const F_SEAL_GROW: usize = 0x4;
 pub(crate) const F_SEAL_WRITE: usize = 0x8;
 
+const SYS_READ: usize = 0;
 const SYS_WRITE: usize = 1;
+const SYS_CLOSE: usize = 3;
+const SYS_FSTAT: usize = 5;
 const SYS_LSEEK: usize = 8;
 const SYS_MMAP: usize = 9;
 const SYS_RT_SIGACTION: usize = 13;
@@ -33,8 +45,18 @@ const SYS_CHDIR: usize = 80;
 const SYS_UMASK: usize = 95;
 const SYS_SETSID: usize = 112;
 const SYS_EXIT_GROUP: usize = 231;
+const SYS_OPENAT: usize = 257;
+const SYS_DUP3: usize = 292;
 const SYS_PRLIMIT64: usize = 302;
 const SYS_CLOSE_RANGE: usize = 436;
+
+/// "The working directory" as a folder; not used, since every path is absolute.
+const AT_FDCWD: usize = -100isize as usize;
+
+pub(crate) const O_RDONLY: usize = 0;
+pub(crate) const O_WRONLY: usize = 1;
+pub(crate) const O_PATH: usize = 0o10_000_000;
+pub(crate) const O_CLOEXEC: usize = 0o2_000_000;
 
 const F_DUPFD_CLOEXEC: usize = 1030;
 const F_GET_SEALS: usize = 1034;
@@ -108,6 +130,48 @@ pub(crate) fn write(fd: i32, bytes: &[u8]) -> Result<usize, i32> {
     }
 }
 
+/// `read(2)`: how many bytes came.
+pub(crate) fn read(fd: i32, bytes: &mut [u8]) -> Result<usize, i32> {
+    // SAFETY: pointer and length are those of a live slice, which nobody else looks at meanwhile.
+    unsafe {
+        syscall(
+            SYS_READ,
+            [
+                fd as usize,
+                bytes.as_mut_ptr() as usize,
+                bytes.len(),
+                0,
+                0,
+                0,
+            ],
+        )
+    }
+}
+
+/// `close(2)`.
+pub(crate) fn close(fd: i32) {
+    // Nothing here is written through descriptors that report late, and nothing could be done about it.
+    let _ = plain(SYS_CLOSE, fd as usize, 0, 0);
+}
+
+/// `openat(2)` of a path, which is absolute or below the folder `at`.
+pub(crate) fn open(at: Option<i32>, path: &CStr, flags: usize) -> Result<i32, i32> {
+    let at = at.map_or(AT_FDCWD, |fd| fd as usize);
+    let args = [at, path.as_ptr() as usize, flags | O_CLOEXEC, 0, 0, 0];
+    // SAFETY: the call reads one NUL-terminated string.
+    unsafe { syscall(SYS_OPENAT, args) }.map(|fd| fd as i32)
+}
+
+/// Whether an open file is a folder: `st_mode` of `fstat(2)`.
+pub(crate) fn is_folder(fd: i32) -> Result<bool, i32> {
+    // The kernel's `struct stat` has 144 bytes; `st_mode` is at 24.
+    let mut stat = [0u32; 36];
+    let args = [fd as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: the call writes one such structure.
+    unsafe { syscall(SYS_FSTAT, args) }?;
+    Ok(stat[6] & 0o170_000 == 0o040_000)
+}
+
 /// `exit_group(2)`.
 pub(crate) fn exit(code: i32) -> ! {
     loop {
@@ -134,6 +198,11 @@ pub(crate) fn duplicate_cloexec(fd: i32, lowest: i32) -> Result<i32, i32> {
 /// `dup2(2)`: `to` becomes `from`, open across `execve`.
 pub(crate) fn move_to(from: i32, to: i32) -> Result<(), i32> {
     plain(SYS_DUP2, from as usize, to as usize, 0).map(drop)
+}
+
+/// `dup3(2)`: `to` becomes `from`, closed at exec.
+pub(crate) fn duplicate_to(from: i32, to: i32) -> Result<(), i32> {
+    plain(SYS_DUP3, from as usize, to as usize, O_CLOEXEC).map(drop)
 }
 
 /// `close_range(2)`, both ends included; an empty range is nothing to do.
