@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use ente_spawn::{EncodeError, FIRST_PASSED_FD, MAX_PASSED, Recipe, Rlimit, encode};
+use ente_spawn::{Confinement, EncodeError, FIRST_PASSED_FD, MAX_PASSED, Recipe, Rlimit, encode};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, getrlimit};
@@ -64,6 +64,8 @@ pub struct Process<'a> {
     /// The cgroup it is born into, so that there is no moment at which it is in another: a folder of cgroup v2.
     /// Without one it is born into the launcher's.
     pub cgroup: Option<BorrowedFd<'a>>,
+    /// What surrounds it and what is taken away from it; the default is nothing of it.
+    pub confinement: &'a Confinement,
 }
 
 /// A process that was started. It has to be reaped by [`Reaper`](crate::Reaper).
@@ -75,6 +77,9 @@ pub struct Started {
     pub pidfd: OwnedFd,
     /// Non-blocking; see [`read_exec_outcome`](crate::read_exec_outcome).
     pub status: OwnedFd,
+    /// Whether the process is the init of a PID namespace, with the program below it:
+    /// see [`read_death`](crate::read_death).
+    pub init: bool,
 }
 
 /// A start that failed: there is no process.
@@ -210,8 +215,14 @@ impl Launcher {
         let streams = [input.as_fd(), output, error];
         let placement = Placement::new(streams, plan.as_fd(), pipe.as_fd(), process.passed)
             .map_err(|errno| StartCause::System("fcntl(F_DUPFD_CLOEXEC)", errno))?;
-        let (pid, pidfd) = self.spawn(&placement, process.cgroup)?;
-        Ok(Started { pid, pidfd, status })
+        let init = process.confinement.init;
+        let (pid, pidfd) = self.spawn(&placement, process.cgroup, init)?;
+        Ok(Started {
+            pid,
+            pidfd,
+            status,
+            init,
+        })
     }
 
     fn plan(&self, process: &Process<'_>) -> Result<Vec<u8>, StartCause> {
@@ -235,6 +246,7 @@ impl Launcher {
             working_directory: c"/",
             passed: u32::try_from(process.passed.len()).unwrap_or(u32::MAX),
             rlimits: process.rlimits,
+            confinement: process.confinement,
             program: &program,
             argv: &argv,
             envp: &environment.strings(),
@@ -274,12 +286,14 @@ impl Launcher {
         &self,
         placement: &Placement<'_>,
         cgroup: Option<BorrowedFd<'_>>,
+        pid_namespace: bool,
     ) -> Result<(Pid, OwnedFd), StartCause> {
         let child = Child {
             moves: placement.moves(),
             status: placement.status(),
             files: self.files_limit()?,
             cgroup,
+            pid_namespace,
         };
         // A panic while it was held would have left slots that are taken or not, nothing in between.
         let mut cloner = self.cloner.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,12 +4,13 @@
 //! loaded the executor (`ente-spawn`); whether the program itself could be executed is read later from
 //! [`Started::status`]. Who is started when, and what follows an exit, is the supervisor's business.
 //!
-//! This version runs native Cards unconfined and refuses, before anything is started, every Card that asks for
-//! less than that: see [`enforceable`]. The plan format, the order of its steps and what is enforced are written
-//! down in `docs/native.md`.
+//! What a Card may do, and what surrounds it, is enforced by the executor, from a plan made here (`confine`). What the
+//! running kernel cannot enforce is refused before anything is started: see [`enforceable`]. The plan format and
+//! the order of its steps are written down in `docs/native.md`, what each permission means in `docs/confinement.md`.
 
 mod capture;
 mod clone;
+mod confine;
 mod console;
 mod descriptors;
 mod enforce;
@@ -25,9 +26,9 @@ pub use console::{ConsoleError, ConsoleName, active_console, console_of};
 pub use enforce::enforceable;
 pub use environment::DEFAULT_PATH;
 pub use launch::{Launcher, Output, Process, Program, StartCause, StartError, Started};
-pub use outcome::{ExecFailure, ExecOutcome, read_exec_outcome};
+pub use outcome::{ExecFailure, ExecOutcome, read_death, read_exec_outcome};
 pub use reap::{ExitStatus, REAP_BATCH, Reaped, Reaper};
 pub use request::StartRequest;
 pub use signal::{send_signal, signal_group};
 
-pub use ente_spawn::{Resource, Rlimit, StepKind};
+pub use ente_spawn::{Confinement, Resource, Rlimit, StepKind};

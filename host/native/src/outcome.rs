@@ -39,7 +39,11 @@ impl fmt::Display for ExecFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { step, errno, .. } = self;
         let reason = self.reason();
-        write!(f, "the step \"{}\" failed with {errno:?}: {reason}", step.name())
+        write!(
+            f,
+            "the step \"{}\" failed with {errno:?}: {reason}",
+            step.name()
+        )
     }
 }
 
@@ -178,10 +182,7 @@ mod tests {
             subject: "/bin/x".into(),
             ..failure
         };
-        assert_eq!(
-            failure.reason(),
-            "No such file or directory: \"/bin/x\""
-        );
+        assert_eq!(failure.reason(), "No such file or directory: \"/bin/x\"");
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
-use arje_card::{Card, NativePayload, Payload, Rlimits};
+use arje_card::{Card, NativePayload, Networking, Payload, Rlimits};
 use ente_spawn::{Resource, Rlimit};
 
+use crate::confine::{Kernel, confinement, forbid_chosen_ports};
 use crate::console::{ConsoleName, console_of};
 use crate::enforce::enforceable;
 use crate::launch::{Launcher, Process, StartCause, StartError, Started};
@@ -65,6 +66,12 @@ impl Launcher {
             return Err(StartCause::NotNative);
         };
         enforceable(card).map_err(StartCause::Unenforceable)?;
+        let unenforceable = |reason| StartCause::Unenforceable(vec![reason]);
+        let confinement =
+            confinement(card, &payload.exec, Kernel::running()).map_err(unenforceable)?;
+        if card.permissions.networking == Networking::Outbound {
+            forbid_ports(request.cgroup)?;
+        }
         let terminal = terminal(request)?;
         let started = self.try_start(&Process {
             label: &card.label,
@@ -76,6 +83,7 @@ impl Launcher {
             output: request.output,
             passed: request.passed,
             cgroup: request.cgroup,
+            confinement: &confinement,
         })?;
         tracing::debug!(
             label = card.label,
@@ -85,6 +93,18 @@ impl Launcher {
         );
         Ok(started)
     }
+}
+
+/// Before the process is born into the cgroup.
+fn forbid_ports(cgroup: Option<BorrowedFd<'_>>) -> Result<(), StartCause> {
+    let Some(cgroup) = cgroup else {
+        return Err(StartCause::Unenforceable(vec![
+            "permissions.networking: \"outbound\", but ports are forbidden by cgroup, and this host gives the Ente \
+             none; say \"full\", or run where cgroup v2 is mounted"
+                .to_owned(),
+        ]));
+    };
+    forbid_chosen_ports(cgroup).map_err(|errno| StartCause::System("bpf", errno))
 }
 
 /// The terminal that the Card asks for, if it does.

@@ -144,7 +144,8 @@ fn a_console_serves_one_session_after_another() {
         failure(&refused),
         ExecFailure {
             step: StepKind::Terminal,
-            errno: Errno::EPERM
+            errno: Errno::EPERM,
+            subject: String::new(),
         }
     );
     // Nor were its modes touched.

@@ -16,8 +16,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use arje_native::{
-    ExecFailure, ExecOutcome, ExitStatus, Launcher, Output, Program, StartCause, StartRequest,
-    Started, StepKind, read_exec_outcome,
+    Confinement, ExecFailure, ExecOutcome, ExitStatus, Launcher, Output, Program, StartCause,
+    StartRequest, Started, StepKind, read_exec_outcome,
 };
 use common::{card, end, executor, failure, launcher, outcome, payload, wait_for};
 use ente_spawn::{EncodeError, MAX_PLAN_BYTES, PLAN_FD, STATUS_FD};
@@ -29,10 +29,13 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::pipe2;
 use std::os::fd::AsFd;
 
-fn exec_failed(errno: Errno) -> ExecFailure {
+/// The exec of this program failed.
+fn exec_failed(program: &str, errno: Errno) -> ExecFailure {
     ExecFailure {
         step: StepKind::Exec,
         errno,
+        // What is told is cut off at some length.
+        subject: program.chars().take(1024).collect(),
     }
 }
 
@@ -62,7 +65,7 @@ fn an_exec_that_fails_is_told_with_step_and_error() {
     for (program, errno) in cases {
         let card = card(&program, &[]);
         let started = launcher.start(&StartRequest::new(&card, 1)).unwrap();
-        assert_eq!(failure(&started), exec_failed(errno), "{program}");
+        assert_eq!(failure(&started), exec_failed(&program, errno), "{program}");
     }
 }
 
@@ -72,10 +75,10 @@ fn arguments_that_are_too_long_fail_at_exec() {
     // One string of more than 128 KiB, and many short ones of more than 6 MiB with their pointers: execve(2).
     let long = card("/bin/true", &[&"x".repeat(1 << 20)]);
     let started = launcher.start(&StartRequest::new(&long, 1)).unwrap();
-    assert_eq!(failure(&started), exec_failed(Errno::E2BIG));
+    assert_eq!(failure(&started), exec_failed("/bin/true", Errno::E2BIG));
     let many = card("/bin/true", &vec![&*"x".repeat(100); 60_000]);
     let started = launcher.start(&StartRequest::new(&many, 1)).unwrap();
-    assert_eq!(failure(&started), exec_failed(Errno::E2BIG));
+    assert_eq!(failure(&started), exec_failed("/bin/true", Errno::E2BIG));
 }
 
 #[test]
@@ -111,10 +114,10 @@ fn what_no_plan_can_hold_is_refused_before_anything_starts() {
     let mut variable = card("/bin/true", &[]);
     payload(&mut variable).envp.0 = vec![("A=B".into(), "c".into())];
     assert!(matches!(cause(&variable), StartCause::Variable { .. }));
-    let mut confined = card("/bin/true", &[]);
-    confined.permissions.processes = false;
+    let mut beyond = card("/bin/true", &[]);
+    beyond.soma.cpu_affinity = Some(vec![8191]);
     assert!(matches!(
-        cause(&confined),
+        cause(&beyond),
         StartCause::Unenforceable(reasons) if reasons.len() == 1
     ));
     let mut other = card("/bin/true", &[]);
@@ -203,7 +206,13 @@ fn execute(plan: Option<&OwnedFd>, with_pipe: bool) -> (Option<ExecFailure>, i32
 fn plans_that_are_none_are_refused() {
     let at_plan = |errno| {
         let step = StepKind::Plan;
-        (Some(ExecFailure { step, errno }), 127)
+        let subject = String::new();
+        let failure = ExecFailure {
+            step,
+            errno,
+            subject,
+        };
+        (Some(failure), 127)
     };
     let sealed = |content: &[u8]| memfd(content, all_seals());
     let file: OwnedFd = File::open("/dev/null").unwrap().into();
@@ -246,6 +255,7 @@ fn without_a_status_pipe_nothing_runs() {
         working_directory: c"/",
         passed: 0,
         rlimits: &[],
+        confinement: &Confinement::default(),
         program: c"/usr/bin/touch",
         argv: &strings(&["touch", path]),
         envp: &[],
@@ -260,12 +270,14 @@ fn without_a_status_pipe_nothing_runs() {
 
 #[test]
 fn a_step_that_fails_is_told_by_name() {
+    let plain = Confinement::default();
     let recipe = ente_spawn::Recipe {
         terminal: false,
         umask: 0o022,
         working_directory: c"/",
         passed: 0,
         rlimits: &[],
+        confinement: &plain,
         program: c"/bin/true",
         argv: &[c"true".to_owned()],
         envp: &[],

@@ -5,7 +5,7 @@ use crate::poller::Poller;
 use arje_card::{Card, Id};
 use arje_native::{
     ExecFailure, ExecOutcome, ExitStatus as NativeExit, Launcher, OutputPipes, StartRequest,
-    Started, read_exec_outcome, signal_group,
+    Started, read_death, read_exec_outcome, signal_group,
 };
 use arje_supervisor::{ExitStatus, Incarnation};
 use nix::sys::signal::Signal;
@@ -26,6 +26,8 @@ pub struct Who {
 struct Native {
     who: Who,
     pidfd: OwnedFd,
+    /// Whether it is an init, whose status pipe also tells by what signal its program died.
+    init: bool,
     exec: Exec,
 }
 
@@ -33,7 +35,8 @@ struct Native {
 enum Exec {
     /// The executor is at work; its status pipe and the token under which that is watched.
     Pending(OwnedFd, u64),
-    Done,
+    /// It succeeded; the status pipe of an init.
+    Done(Option<OwnedFd>),
     Failed(ExecFailure),
 }
 
@@ -84,7 +87,12 @@ impl Natives {
         if let Some(pipes) = pipes {
             self.capture(card, incarnation, pipes);
         }
-        let Started { pid, pidfd, status } = started;
+        let Started {
+            pid,
+            pidfd,
+            status,
+            init,
+        } = started;
         let who = Who {
             id: card.id,
             incarnation,
@@ -103,6 +111,7 @@ impl Natives {
         let native = Native {
             who,
             pidfd,
+            init,
             exec: Exec::Pending(status, token),
         };
         self.by_pid.insert(pid.as_raw(), native);
@@ -147,10 +156,14 @@ impl Natives {
         if self.pid_of.get(&native.who.id) == Some(&pid) {
             self.pid_of.remove(&native.who.id);
         }
-        let status = match (native.exec, exit) {
+        let died = match &native.exec {
+            Exec::Done(Some(status)) => read_death(status),
+            _ => None,
+        };
+        let status = match (native.exec, died.unwrap_or(exit)) {
             (Exec::Failed(failure), _) => ExitStatus::StartFailed {
                 step: failure.step.name().to_owned(),
-                message: failure.errno.desc().to_owned(),
+                message: failure.reason(),
             },
             (_, NativeExit::Code(code)) => ExitStatus::Code(code),
             (_, NativeExit::Signal { number, .. }) => ExitStatus::Signal(number),
@@ -189,13 +202,20 @@ impl Native {
         };
         // What cannot be read is no failure of the exec; the exit status tells the rest.
         let outcome = read_exec_outcome(status).unwrap_or(ExecOutcome::Started);
-        let next = match outcome {
-            ExecOutcome::Pending => return None,
-            ExecOutcome::Started => Exec::Done,
-            ExecOutcome::Failed(failure) => Exec::Failed(failure),
-        };
+        if outcome == ExecOutcome::Pending {
+            return None;
+        }
         poller.forget(status);
-        self.exec = next;
+        let next = match &outcome {
+            ExecOutcome::Failed(failure) => Exec::Failed(failure.clone()),
+            _ => Exec::Done(None),
+        };
+        let before = std::mem::replace(&mut self.exec, next);
+        if let (true, Exec::Done(kept), Exec::Pending(status, _)) =
+            (self.init, &mut self.exec, before)
+        {
+            *kept = Some(status);
+        }
         Some(outcome)
     }
 }

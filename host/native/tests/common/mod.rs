@@ -132,3 +132,22 @@ pub fn read_all(pipe: OwnedFd) -> String {
     File::from(pipe).read_to_string(&mut text).unwrap();
     text
 }
+
+/// The program that tries what a Card is refused, built once: `tests/probe/probe.c`.
+pub fn probe() -> &'static Path {
+    static PROBE: OnceLock<PathBuf> = OnceLock::new();
+    PROBE.get_or_init(|| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probe/probe.c");
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("probe");
+        // Under a name of its own first: another test program may build or run it at the same time.
+        let fresh = program.with_extension(std::process::id().to_string());
+        let status = Command::new("cc")
+            .args(["-static", "-O1", "-w", "-o"])
+            .args([&fresh, &source])
+            .status()
+            .unwrap();
+        assert!(status.success(), "{} does not build", source.display());
+        std::fs::rename(&fresh, &program).unwrap();
+        program
+    })
+}

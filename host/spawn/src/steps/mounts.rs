@@ -61,12 +61,17 @@ fn perform(mount: &Mount<&CStr>, source: i32) -> Result<(), i32> {
 
 /// A detached mount appears at the target, which is made where the plan says so.
 fn attach(mount: &Mount<&CStr>, detached: i32) -> Result<(), i32> {
+    let folder = sys::is_folder(detached)?;
     if mount.create_below > 0 {
-        let below = usize::from(mount.create_below);
-        create(mount.target, below, sys::is_folder(detached)?)?;
+        create(mount.target, usize::from(mount.create_below), folder)?;
     }
     let place = mount::place(mount.target)?;
-    let result = mount::attach(detached, place);
+    let result = if sys::is_folder(place)? == folder {
+        mount::attach(detached, place)
+    } else {
+        // A folder over a file or the other way round, for which the kernel has no better word than EINVAL.
+        Err(sys::ENOTDIR)
+    };
     sys::close(place);
     sys::close(detached);
     result

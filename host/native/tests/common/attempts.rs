@@ -1,0 +1,100 @@
+//! Attempts by the probe, under a Card.
+#![allow(
+    dead_code,
+    reason = "each test program compiles this file and uses its own part of it"
+)]
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use arje_card::{Card, Filesystem, Networking};
+use arje_native::{ExecOutcome, ExitStatus, StartRequest, Started};
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+
+use crate::common::{card, end, launcher, outcome, payload, probe, read_all};
+
+/// A Card whose program is the probe.
+pub fn probing(change: impl FnOnce(&mut Card)) -> Card {
+    let mut card = card(probe().to_str().unwrap(), &[]);
+    change(&mut card);
+    card
+}
+
+/// Narrower permissions.
+pub fn permit(card: &mut Card, networking: Networking, filesystem: Filesystem, processes: bool) {
+    card.permissions.networking = networking;
+    card.permissions.filesystem = filesystem;
+    card.permissions.processes = processes;
+}
+
+/// Starts the probe with these attempts; what it says comes out of the pipe.
+pub fn start(card: &Card, attempts: &[&str]) -> (Started, std::os::fd::OwnedFd) {
+    start_in(card, attempts, None)
+}
+
+/// The same in a cgroup.
+pub fn start_in(
+    card: &Card,
+    attempts: &[&str],
+    cgroup: Option<BorrowedFd<'_>>,
+) -> (Started, std::os::fd::OwnedFd) {
+    let mut card = card.clone();
+    payload(&mut card).argv = attempts.iter().map(|text| (*text).into()).collect();
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let started = launcher()
+        .start(&StartRequest {
+            output: Some(writer.as_fd()),
+            cgroup,
+            ..StartRequest::new(&card, 1)
+        })
+        .unwrap();
+    (started, reader)
+}
+
+/// Runs attempts to their end: what became of each.
+pub fn tries(card: &Card, attempts: &[&str]) -> BTreeMap<String, String> {
+    tries_in(card, attempts, None)
+}
+
+/// The same in a cgroup.
+pub fn tries_in(
+    card: &Card,
+    attempts: &[&str],
+    cgroup: Option<BorrowedFd<'_>>,
+) -> BTreeMap<String, String> {
+    let (started, reader) = start_in(card, attempts, cgroup);
+    let text = read_all(reader);
+    assert_eq!(outcome(&started), ExecOutcome::Started, "{text}");
+    assert_eq!(end(&started), ExitStatus::Code(0), "{text}");
+    answers(&text)
+}
+
+/// The lines of the probe.
+pub fn answers(text: &str) -> BTreeMap<String, String> {
+    text.lines()
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(attempt, answer)| (attempt.to_owned(), answer.to_owned()))
+        .collect()
+}
+
+/// Each attempt ends as expected under one Card, and with `ok` under the other: so it is the Card that makes the
+/// difference, and not the machine.
+pub fn denies(free: &Card, confined: &Card, expected: &[(&str, &str)]) {
+    let attempts: Vec<&str> = expected.iter().map(|(attempt, _)| *attempt).collect();
+    let free = tries(free, &attempts);
+    let confined = tries(confined, &attempts);
+    for (attempt, answer) in expected {
+        assert_eq!(free[*attempt], "ok", "{attempt} without confinement");
+        assert_eq!(confined[*attempt], *answer, "{attempt} with confinement");
+    }
+}
+
+/// Each attempt ends as expected.
+pub fn finds(card: &Card, expected: &[(&str, &str)]) {
+    let attempts: Vec<&str> = expected.iter().map(|(attempt, _)| *attempt).collect();
+    let found = tries(card, &attempts);
+    for (attempt, answer) in expected {
+        assert_eq!(found[*attempt], *answer, "{attempt}");
+    }
+}
