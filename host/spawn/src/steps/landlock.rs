@@ -69,14 +69,11 @@ fn allow_interpreters(rules: i32, rule: &PathRule<&CStr>) -> Result<(), i32> {
 
 fn first_line(path: &CStr) -> Result<[u8; SCRIPT_BYTES], i32> {
     let mut line = [0; SCRIPT_BYTES];
-    match sys::open(None, path, sys::O_RDONLY) {
-        Ok(file) => {
-            let result = sys::read(file, &mut line);
-            sys::close(file);
-            result?;
-        }
-        // Readable or not, it may be executable; a script that is not readable is of no use to its interpreter.
-        Err(_) => {}
+    // Readable or not, it may be executable; a script that is not readable is of no use to its interpreter.
+    if let Ok(file) = sys::open(None, path, sys::O_RDONLY) {
+        let result = sys::read(file, &mut line);
+        sys::close(file);
+        result?;
     }
     Ok(line)
 }
