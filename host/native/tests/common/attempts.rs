@@ -44,7 +44,7 @@ pub fn start_in(
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
     let started = launcher()
         .start(&StartRequest {
-            output: Some(writer.as_fd()),
+            output: Some([writer.as_fd(), writer.as_fd()]),
             cgroup,
             ..StartRequest::new(&card, 1)
         })
