@@ -11,6 +11,8 @@ pub const AWAKE: &str = "ente-zero despierta como PID 1";
 pub const SEED_LOADED: &str = "Tarjeta Semilla cargada y validada path=";
 /// Where the seed is in an image.
 pub const SEED_PATH: &str = "/ente/seed.card.json";
+/// The bus listens; `path` is where.
+pub const BUS: &str = "bus interno escuchando path=/run/ente-bus.sock";
 /// Genesis begins: `seed` is the root's label, `count` the number of Cards below it.
 pub const GENESIS: &str = "instanciando genesis seed=";
 /// The prompt of a console shell.
@@ -65,7 +67,9 @@ impl std::fmt::Display for Milestone {
 /// The milestones of any image, whatever its seed.
 #[must_use]
 pub fn of_any_seed() -> Vec<Milestone> {
-    [AWAKE, SEED_LOADED, GENESIS].map(Milestone::new).into()
+    [AWAKE, SEED_LOADED, BUS, GENESIS]
+        .map(Milestone::new)
+        .into()
 }
 
 /// The milestones of an image with this seed, in the order of a boot: PID 1, the seed, genesis, one line for
@@ -78,6 +82,7 @@ pub fn of_seed(seed: &Card) -> Vec<Milestone> {
     let mut milestones = vec![
         Milestone::new(AWAKE),
         Milestone::new(format!("{SEED_LOADED}{SEED_PATH}")),
+        Milestone::new(BUS),
         // The line end keeps `count=1` from standing for `count=16`.
         Milestone::new(format!("{GENESIS}{label} count={count}\n")),
     ];
@@ -123,6 +128,7 @@ mod tests {
             [
                 "ente-zero despierta como PID 1",
                 "Tarjeta Semilla cargada y validada path=/ente/seed.card.json",
+                "bus interno escuchando path=/run/ente-bus.sock",
                 "instanciando genesis seed=s count=3\n",
                 "Ente shell encarnado pid=",
                 "Ente w encarnado wasm=abababababab` or `Ente w encarnado pid=",
@@ -138,6 +144,6 @@ mod tests {
         let console = "[    1.000000] ente-zero despierta como PID 1\nente-zero desp[    2.000000] x\nierta como PID 1\n\
                        instanciando genesis seed=s count=31\nEnte w encarnado wasm=abababababab\n";
         let found: Vec<bool> = milestones.iter().map(|m| m.is_in(console)).collect();
-        assert_eq!(found, [true, false, false, false, true, false]);
+        assert_eq!(found, [true, false, false, false, false, true, false]);
     }
 }

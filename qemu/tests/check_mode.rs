@@ -20,6 +20,7 @@ const INIT: &str = "#!/bin/sh
 mount -t proc none /proc
 echo 'ente-zero despierta como PID 1'
 echo 'Tarjeta Semilla cargada y validada path=/ente/seed.card.json'
+echo 'bus interno escuchando path=/run/ente-bus.sock'
 echo 'instanciando genesis seed=pretended count=2'
 echo 'Ente modules-load encarnado pid=2'
 ";

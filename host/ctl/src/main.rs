@@ -8,13 +8,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use verb::{Failure, Outcome, Verb};
 
-/// Pins, verifies and writes Cards.
+/// Looks after a running system; pins, verifies and writes Cards.
 #[derive(Parser)]
 #[command(
     name = "ente",
     version,
     arg_required_else_help = true,
-    after_help = "Exit status: 0 as asked; 1 findings, or refused; 2 wrong usage, or a file that cannot be read or written."
+    after_help = "Exit status: 0 as asked; 1 findings, or refused; 2 wrong usage, or a file or a bus that cannot be used."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -23,7 +23,7 @@ struct Arguments {
 
 /// Something was found, or refused.
 const FOUND: u8 = 1;
-/// The arguments are wrong, or a file cannot be read or written.
+/// The arguments are wrong, or a file or the bus cannot be used.
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {

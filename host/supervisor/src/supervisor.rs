@@ -130,6 +130,14 @@ impl Supervisor {
         self.table.iter().filter_map(|(ix, _)| self.status_at(ix))
     }
 
+    /// As [`statuses`](Self::statuses), from the one after this id on: a list in pages costs what the
+    /// pages hold.
+    pub fn statuses_after(&self, id: Option<Id>) -> impl Iterator<Item = EnteStatus<'_>> {
+        self.table
+            .iter_after(id)
+            .filter_map(|(ix, _)| self.status_at(ix))
+    }
+
     fn status_at(&self, ix: EnteIx) -> Option<EnteStatus<'_>> {
         let ente = self.table.get(ix)?;
         let parent = ente.parent.and_then(|parent| self.table.get(parent));

@@ -1,6 +1,7 @@
 //! The table of Entes, and the memory of removed ones.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 
 use arje_card::Id;
 
@@ -44,6 +45,13 @@ impl Table {
     pub fn iter(&self) -> impl Iterator<Item = (EnteIx, &Ente)> {
         let places = self.by_id.values();
         places.filter_map(|ix| Some((*ix, self.get(*ix)?)))
+    }
+
+    /// As `iter`, from the one after this id on.
+    pub fn iter_after(&self, id: Option<Id>) -> impl Iterator<Item = (EnteIx, &Ente)> {
+        let from = id.map_or(Bound::Unbounded, Bound::Excluded);
+        let places = self.by_id.range((from, Bound::Unbounded));
+        places.filter_map(|(_, ix)| Some((*ix, self.get(*ix)?)))
     }
 
     pub fn insert(&mut self, ente: Ente) -> EnteIx {

@@ -12,7 +12,8 @@ const DEV_SECONDS: u64 = 4;
 
 /// Usage of dev mode.
 pub const USAGE: &str = "\
-usage: ente-zero [--for SECONDS | --forever] [--store DIR] [--components DIR] [--compiler FILE] [SEED]
+usage: ente-zero [--for SECONDS | --forever] [--store DIR] [--components DIR] [--compiler FILE]
+                 [--run-dir DIR] [SEED]
 
 As PID 1 it boots /ente/seed.card.json. Anywhere else this is dev mode: it runs SEED (default:
 ./seed.card.json, else a small built-in one) for 4 seconds, or as long as said, or until nothing
@@ -24,6 +25,7 @@ is left to do, and exits 0 only if every Ente that should be Ready was.
                    (default: components/ beside the seed, if there is one)
   --store DIR      where modules are by hash (DIR/cas) and their artifacts (DIR/aot)
                    (default: $XDG_CACHE_HOME/ente)
+  --run-dir DIR    where the sockets are (default: $XDG_RUNTIME_DIR/ente-PID)
   --compiler FILE  ente-compile, to make artifacts that the store lacks (default: beside ente-zero)
 ";
 
@@ -40,6 +42,8 @@ pub struct Args {
     pub compiler: Option<PathBuf>,
     /// A folder of components to put into the store.
     pub components: Option<PathBuf>,
+    /// Where the sockets go.
+    pub run_dir: Option<PathBuf>,
     /// PID 1 replaced itself after a failure of its core; the text says why.
     pub rescue: Option<String>,
     /// `--help`
@@ -54,6 +58,7 @@ impl Default for Args {
             store: None,
             compiler: None,
             components: None,
+            run_dir: None,
             rescue: None,
             help: false,
         }
@@ -85,6 +90,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Args, Vec<String>) {
             "--store" => value().map(|value| parsed.store = Some(value.into())),
             "--compiler" => value().map(|value| parsed.compiler = Some(value.into())),
             "--components" => value().map(|value| parsed.components = Some(value.into())),
+            "--run-dir" => value().map(|value| parsed.run_dir = Some(value.into())),
             "--rescue" => value().map(|value| {
                 parsed.rescue = Some(value.to_string_lossy().into_owned());
             }),

@@ -1,15 +1,18 @@
 //! Carries out what the supervisor wants: starts, stops and kills components and processes, and
 //! turns what becomes of them into the supervisor's reports.
 
+use crate::bus::Running;
 use crate::logs::Logs;
 use crate::natives::{Natives, Who};
 use crate::poller::Poller;
+use arje_bus::Telemetry;
 use arje_card::{Card, Id, Payload};
 use arje_supervisor::{
     Command, ExitStatus, Incarnation, ReadyBy, Report, StopReason as Why, TrapKind,
 };
 use arje_wasm::{End, EventKind, Host, StartRequest, StopReason};
 use nix::sys::signal::Signal;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Makes the Wasm host when the first component is to start: a seed without components does not
@@ -55,6 +58,11 @@ impl Bodies {
             make_host,
             host: None,
         }
+    }
+
+    /// Tells native Entes that may use the bus where it is, from now on.
+    pub fn offer_bus(&mut self, path: &Path) {
+        self.natives.offer_bus(path);
     }
 
     /// Starts a Card's payload. What can be told at once is returned.
@@ -133,6 +141,53 @@ impl Bodies {
         }
     }
 
+    /// Sends a signal to all processes of an incarnation. A component knows two: SIGTERM asks it to
+    /// stop, SIGKILL ends it.
+    ///
+    /// # Errors
+    ///
+    /// There is nobody to send it to, or a component could make nothing of it.
+    pub fn signal(
+        &self,
+        card: &Card,
+        incarnation: Incarnation,
+        signal: Signal,
+    ) -> Result<(), String> {
+        let who = Who {
+            id: card.id,
+            incarnation,
+        };
+        let running = match (&card.payload, &self.host) {
+            (Payload::Wasm(_), Some(host)) => match signal {
+                Signal::SIGTERM => host
+                    .stop(card.id, incarnation, StopReason::Requested)
+                    .is_ok(),
+                Signal::SIGKILL => host.kill(card.id, incarnation).is_ok(),
+                _ => {
+                    return Err(format!(
+                        "Ente `{}` is a component, which knows no {signal}; use SIGTERM or SIGKILL",
+                        card.label
+                    ));
+                }
+            },
+            _ => {
+                let running = self.natives.runs(who);
+                self.natives.signal(who, signal);
+                running
+            }
+        };
+        match running {
+            true => Ok(()),
+            false => Err(format!("Ente `{}` does not run", card.label)),
+        }
+    }
+
+    /// The Ente that a process belongs to.
+    #[must_use]
+    pub fn ente_of(&self, pid: i32) -> Option<Id> {
+        self.natives.ente_of(pid)
+    }
+
     /// The next thing a component has to tell.
     pub fn next_wasm(&mut self) -> Option<News> {
         let event = self.host.as_ref()?.next_event()?;
@@ -181,6 +236,22 @@ impl Bodies {
         });
         let ended = News::new(who, Report::Exited(status));
         started.into_iter().chain([ended]).collect()
+    }
+}
+
+impl Running for Bodies {
+    fn pid(&self, id: Id) -> Option<u32> {
+        self.natives.pid(id)
+    }
+
+    fn usage(&self, card: &Card) -> Telemetry {
+        match (&card.payload, &self.host) {
+            (Payload::Wasm(_), Some(host)) => Telemetry {
+                mem_bytes: host.memory_bytes(card.id),
+                ..Telemetry::default()
+            },
+            _ => Telemetry::default(),
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! The core loop: one thread that reaps, keeps time, asks the supervisor and carries out what it
 //! says. It waits in one place only, and never for anybody in particular.
 
+mod bus;
+
 use crate::bodies::{Bodies, News};
+use crate::bus::Bus;
 use crate::console::Console;
 use crate::poller::{Poller, Ready};
 use arje_card::{Card, Id, Payload, Supervision};
@@ -61,6 +64,10 @@ pub struct Core {
     reap_again: bool,
     /// Entes of the seed that have not come up for the first time yet.
     coming_up: BTreeSet<Id>,
+    /// The socket for requests, where there is one.
+    bus: Option<Bus>,
+    /// The user of this program.
+    owner_uid: u32,
 }
 
 impl Core {
@@ -86,6 +93,8 @@ impl Core {
             finished: false,
             reap_again: false,
             coming_up: BTreeSet::new(),
+            bus: None,
+            owner_uid: nix::unistd::geteuid().as_raw(),
         }
     }
 
@@ -118,6 +127,7 @@ impl Core {
             if self.finished {
                 return Ok((self.leaving.unwrap_or(Outcome::Leave), self.all_ready));
             }
+            self.flush_bus();
             self.arm()?;
             for ready in self.poller.wait()? {
                 self.serve(ready);
@@ -142,7 +152,13 @@ impl Core {
 
     fn arm(&self) -> io::Result<()> {
         let leave_at = self.leave_at.filter(|_| self.leaving.is_none());
-        let next = self.deadline.into_iter().chain(leave_at).min();
+        let of_bus = self.bus.as_ref().and_then(Bus::next_deadline);
+        let next = self
+            .deadline
+            .into_iter()
+            .chain(leave_at)
+            .chain(of_bus)
+            .min();
         // One more millisecond, because the clock of the events counts whole ones.
         let after = next.map(|at| Duration::from_millis(at.since(self.now()) + 1));
         self.poller.set_deadline(after)
@@ -155,13 +171,18 @@ impl Core {
                     self.on_signal(signal);
                 }
             }
-            Ready::Deadline => self.feed(EventKind::Timer),
+            Ready::Deadline => {
+                self.feed(EventKind::Timer);
+                self.expire_bus();
+            }
             Ready::Woken => {
                 self.take_wasm_events();
+                self.work_bus();
                 if self.reap_again {
                     self.reap();
                 }
             }
+            Ready::Watched(token) if self.is_of_bus(token) => self.serve_bus(token),
             Ready::Watched(token) => {
                 if let Some(news) = self.bodies.exec_ready(token, &self.poller) {
                     self.tell(news);
@@ -263,12 +284,13 @@ impl Core {
             }
             Action::StateChanged {
                 id,
+                incarnation,
                 from,
                 to,
                 cause,
-                ..
             } => {
                 self.state_changed(id, from, to, &cause);
+                self.publish(id, incarnation, to, &cause);
                 if matches!(to, State::Ready | State::Done | State::Failed) {
                     self.came_up(id);
                 }
@@ -281,7 +303,7 @@ impl Core {
                 self.finished = true;
             }
             Action::Removed { id } => self.bodies.removed(id),
-            // For the bus and for `ente status`, which this version does not have.
+            // For the routing of calls, which this version does not have.
             Action::Provided { .. } | Action::Withdrawn { .. } | Action::DelegateEnded { .. } => {}
         }
     }

@@ -5,9 +5,10 @@ use crate::args::{Args, USAGE};
 use crate::console::{self, Console};
 use crate::core::{Core, Mode};
 use crate::logs::Logs;
-use crate::machine::announce;
+use crate::machine::{announce_genesis, announce_seed};
 use crate::platform;
 use crate::poller::Poller;
+use crate::run_dir::RunDir;
 use crate::seed::{self, BadSeed};
 use crate::wiring::{self, Places};
 use arje_card::{Card, Payload};
@@ -22,6 +23,9 @@ use std::time::Duration;
 
 /// The seed of a dev mode that is given none.
 const BUILT_IN: &str = include_str!("built-in.card.json");
+
+/// The bus in the run directory.
+const BUS_SOCKET: &str = "ente-bus.sock";
 
 /// How long the last lines may take to get out.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -59,11 +63,13 @@ fn run(args: &Args) -> Result<bool, String> {
     let (card, path) = load(args).map_err(|bad| bad.to_string())?;
     let store = store_folder(args)?;
     prepare_modules(args, &card, &path, &store)?;
+    let run_dir = RunDir::open(args.run_dir.as_deref())?;
     // Threads inherit the signals that this blocks, so it comes before the first of them.
-    let poller = Poller::new().map_err(|error| format!("cannot make the core loop: {error}"))?;
+    let mut poller =
+        Poller::new().map_err(|error| format!("cannot make the core loop: {error}"))?;
     let console = Console::start(std::io::stdout(), level).map_err(|error| error.to_string())?;
     console::trace_to(&console, level);
-    announce(&console, &path, &card);
+    announce_seed(&console, &path);
     let places = Places {
         store,
         executor: helper("ENTE_SPAWN", "ente-spawn")?,
@@ -72,8 +78,12 @@ fn run(args: &Args) -> Result<bool, String> {
     };
     let logs =
         Logs::start(console.clone(), poller.wake_handle()).map_err(|error| error.to_string())?;
-    let bodies = wiring::bodies(&places, &logs, &poller)?;
+    let mut bodies = wiring::bodies(&places, &logs, &poller)?;
+    let socket = run_dir.path().join(BUS_SOCKET);
+    let bus = wiring::bus(&socket, &mut bodies, &console, &mut poller);
+    announce_genesis(&console, &card);
     let mut core = Core::new(bodies, poller, console.clone(), Mode::Dev(args.run_for));
+    core.attach_bus(bus);
     core.adopt(card).map_err(|refusal| refusal.to_string())?;
     let ended = core.run();
     logs.flush(FLUSH);

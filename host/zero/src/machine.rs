@@ -98,7 +98,7 @@ fn run(
     args: &Args,
     cmdline: &Cmdline,
     console: &Console,
-    poller: Poller,
+    mut poller: Poller,
 ) -> Result<Outcome, String> {
     let path = cmdline
         .seed
@@ -118,7 +118,7 @@ fn run(
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    announce(console, &path, &card);
+    announce_seed(console, &path);
     let places = Places {
         store: STORE.into(),
         executor: EXECUTOR.into(),
@@ -127,8 +127,16 @@ fn run(
     };
     let logs = Logs::start(console.clone(), poller.wake_handle())
         .map_err(|error| format!("cannot take in output: {error}"))?;
-    let bodies = wiring::bodies(&places, &logs, &poller)?;
+    let mut bodies = wiring::bodies(&places, &logs, &poller)?;
+    let bus = wiring::bus(
+        Path::new(arje_bus::SOCKET),
+        &mut bodies,
+        console,
+        &mut poller,
+    );
+    announce_genesis(console, &card);
     let mut core = Core::new(bodies, poller, console.clone(), Mode::Machine);
+    core.attach_bus(bus);
     core.adopt(card).map_err(|refusal| refusal.to_string())?;
     let ended = core.run();
     logs.flush(FLUSH);
@@ -136,12 +144,16 @@ fn run(
     Ok(outcome)
 }
 
-/// The milestones of a seed that is about to come to life; shared with dev mode.
-pub fn announce(console: &Console, path: &Path, card: &arje_card::Card) {
+/// The milestone of a seed that was read; shared with dev mode.
+pub fn announce_seed(console: &Console, path: &Path) {
     console.line(format!(
         "Tarjeta Semilla cargada y validada path={}",
         path.display()
     ));
+}
+
+/// The milestone of a seed that is about to come to life; shared with dev mode.
+pub fn announce_genesis(console: &Console, card: &arje_card::Card) {
     console.line(format!(
         "instanciando genesis seed={} count={}",
         card.label,

@@ -5,6 +5,7 @@
 
 mod args;
 mod bodies;
+mod bus;
 mod cmdline;
 mod console;
 mod core;
@@ -18,6 +19,7 @@ mod natives;
 mod platform;
 mod poller;
 mod rescue;
+mod run_dir;
 mod seed;
 mod wiring;
 

@@ -9,9 +9,13 @@ use arje_native::{
 };
 use arje_supervisor::{ExitStatus, Incarnation};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// How far up a process's ancestors are followed: a shell in a shell in a session, several times over.
+const MAX_ANCESTORS: usize = 64;
 
 /// Which incarnation of which Ente.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub struct Natives {
     by_pid: HashMap<i32, Native>,
     pid_of: HashMap<Id, i32>,
     by_token: HashMap<u64, i32>,
+    /// The environment of Entes that may use the bus, beyond what all have.
+    bus_environment: Vec<(String, String)>,
 }
 
 impl Natives {
@@ -62,7 +68,14 @@ impl Natives {
             by_pid: HashMap::new(),
             pid_of: HashMap::new(),
             by_token: HashMap::new(),
+            bus_environment: Vec::new(),
         }
+    }
+
+    /// Tells Entes that may use the bus where it is, from now on.
+    pub fn offer_bus(&mut self, path: &Path) {
+        let path = path.to_string_lossy().into_owned();
+        self.bus_environment = vec![(arje_bus::SOCKET_VARIABLE.to_owned(), path)];
     }
 
     /// Starts a process.
@@ -78,6 +91,9 @@ impl Natives {
     ) -> Result<(), ExitStatus> {
         let mut request = StartRequest::new(card, incarnation);
         request.active_console = self.console.as_deref();
+        if card.permissions.ipc.allows(arje_bus::IPC_NAME) {
+            request.environment = &self.bus_environment;
+        }
         let pipes = OutputPipes::of(card).map_err(|errno| start_failed("make its pipes", errno))?;
         request.output = pipes.as_ref().map(OutputPipes::output);
         let started = self
@@ -171,6 +187,31 @@ impl Natives {
         Some((native.who, status, just_started))
     }
 
+    /// Whether this incarnation has a process.
+    #[must_use]
+    pub fn runs(&self, who: Who) -> bool {
+        let pid = self.pid_of.get(&who.id);
+        pid.and_then(|pid| self.by_pid.get(pid))
+            .is_some_and(|native| native.who == who)
+    }
+
+    /// The first process of an Ente.
+    #[must_use]
+    pub fn pid(&self, id: Id) -> Option<u32> {
+        self.pid_of.get(&id).map(|pid| pid.cast_unsigned())
+    }
+
+    /// The Ente that a process belongs to, by what it descends from: its own number, its session, or
+    /// one of its ancestors is that of an Ente's first process.
+    #[must_use]
+    pub fn ente_of(&self, pid: i32) -> Option<Id> {
+        let known = |pid: i32| Some(self.by_pid.get(&pid)?.who.id);
+        let session = || nix::unistd::getsid(Some(Pid::from_raw(pid))).ok();
+        known(pid)
+            .or_else(|| known(session()?.as_raw()))
+            .or_else(|| ancestors(pid).find_map(known))
+    }
+
     /// Signals all processes of an Ente.
     pub fn signal(&self, who: Who, signal: Signal) {
         let native = self
@@ -181,7 +222,7 @@ impl Natives {
             && native.who == who
         {
             // Fails when it has ended, and then its end is about to be reported.
-            let pid = nix::unistd::Pid::from_raw(*pid);
+            let pid = Pid::from_raw(*pid);
             let _ = signal_group(pid, native.pidfd.as_fd(), signal);
         }
     }
@@ -192,6 +233,23 @@ fn start_failed(step: &str, error: impl ToString) -> ExitStatus {
         step: step.to_owned(),
         message: error.to_string(),
     }
+}
+
+/// The parents of a process, up to PID 1, and at most [`MAX_ANCESTORS`].
+fn ancestors(pid: i32) -> impl Iterator<Item = i32> {
+    std::iter::successors(Some(pid), |pid| parent(*pid))
+        .skip(1)
+        .take(MAX_ANCESTORS)
+}
+
+/// The parent of a process (proc_pid_stat(5)); none for PID 1, and for a process that is gone.
+fn parent(pid: i32) -> Option<i32> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may contain anything, so the fields after it are found from the end.
+    let after_name = stat.iter().rposition(|byte| *byte == b')')?;
+    let fields = str::from_utf8(stat.get(after_name + 1..)?).ok()?;
+    let parent = fields.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    (parent > 1).then_some(parent)
 }
 
 impl Native {

@@ -44,6 +44,28 @@ pub enum Ready {
     Watched(u64),
 }
 
+/// What to wait for on a watched descriptor; its hang-up is always told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interest {
+    /// Bytes to read.
+    pub read: bool,
+    /// Room to write.
+    pub write: bool,
+}
+
+impl Interest {
+    /// Nothing but the hang-up.
+    pub const NONE: Interest = Interest {
+        read: false,
+        write: false,
+    };
+    /// Bytes to read.
+    pub const READ: Interest = Interest {
+        read: true,
+        write: false,
+    };
+}
+
 /// The core loop's epoll(7).
 pub struct Poller {
     epoll: Epoll,
@@ -115,6 +137,19 @@ impl Poller {
         self.epoll
             .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?;
         Ok(token)
+    }
+
+    /// Changes what a watched descriptor is watched for.
+    ///
+    /// # Errors
+    ///
+    /// epoll_ctl(2) fails.
+    pub fn set_interest(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        let mut flags = EpollFlags::empty();
+        flags.set(EpollFlags::EPOLLIN, interest.read);
+        flags.set(EpollFlags::EPOLLOUT, interest.write);
+        self.epoll.modify(fd, &mut EpollEvent::new(flags, token))?;
+        Ok(())
     }
 
     /// Stops watching a descriptor.

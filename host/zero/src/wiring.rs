@@ -1,6 +1,8 @@
 //! Puts the parts together, for PID 1 and for dev mode alike.
 
 use crate::bodies::{Bodies, MakeHost};
+use crate::bus::Bus;
+use crate::console::Console;
 use crate::logs::Logs;
 use crate::natives::Natives;
 use crate::poller::Poller;
@@ -37,6 +39,27 @@ pub fn bodies(places: &Places, logs: &Logs, poller: &Poller) -> Result<Bodies, S
     let natives = Natives::new(launcher, logs.clone(), places.terminal.clone());
     let make_host = make_host(&places.store, logs, poller);
     Ok(Bodies::new(natives, logs.clone(), make_host))
+}
+
+/// The bus, at this path. A machine without it is poorer and still a machine, so it is no error: it
+/// is said, and the rest goes on.
+pub fn bus(
+    path: &Path,
+    bodies: &mut Bodies,
+    console: &Console,
+    poller: &mut Poller,
+) -> Option<Bus> {
+    match Bus::listen(path, poller) {
+        Ok(bus) => {
+            bodies.offer_bus(path);
+            console.line(format!("bus interno escuchando path={}", path.display()));
+            Some(bus)
+        }
+        Err(error) => {
+            tracing::error!("no bus at {}: {error}; going on without it", path.display());
+            None
+        }
+    }
 }
 
 fn make_host(store: &Path, logs: &Logs, poller: &Poller) -> MakeHost {

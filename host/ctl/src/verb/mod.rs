@@ -1,12 +1,18 @@
 //! The verbs, and how one ends.
 
+mod bus;
 mod card;
+mod life;
+mod listen;
+mod machine;
 mod pin;
+mod status;
 mod verify;
 
 use std::fmt;
 use std::io::{self, Write};
 
+use arje_bus::Request;
 use clap::Subcommand;
 
 /// What to do.
@@ -16,6 +22,28 @@ pub enum Verb {
     Verify(verify::Arguments),
     #[command(subcommand)]
     Card(card::CardVerb),
+    Status(status::Arguments),
+    /// Want an Ente: start it as soon as its contracts allow, and wait until it is up
+    Start(life::Arguments),
+    /// Stop an Ente, dependents first, and wait until it is down
+    Stop(life::StopArguments),
+    /// Stop an Ente, dependents first, start it again, and wait until it is up
+    Restart(life::Arguments),
+    /// Send a signal to all processes of an Ente
+    Kill(life::KillArguments),
+    Logs(listen::LogsArguments),
+    Events(listen::EventsArguments),
+    Whoami(listen::WhoamiArguments),
+    /// Stop everything and power off
+    Poweroff(machine::Arguments),
+    /// Stop everything and reboot
+    Reboot(machine::Arguments),
+    /// Stop everything and halt
+    Halt(machine::Arguments),
+    /// Replace the running ente-zero by the one installed now; Entes go on
+    Reexec(machine::Arguments),
+    /// Move the system to another root
+    SwitchRoot(machine::SwitchRootArguments),
 }
 
 /// How a verb that could do its work ended.
@@ -62,6 +90,20 @@ impl Verb {
             Self::Pin(arguments) => arguments.run(out),
             Self::Verify(arguments) => arguments.run(out),
             Self::Card(verb) => verb.run(out),
+            Self::Status(arguments) => arguments.run(out),
+            Self::Start(arguments) => arguments.start(),
+            Self::Stop(arguments) => arguments.run(),
+            Self::Restart(arguments) => arguments.restart(),
+            Self::Kill(arguments) => arguments.run(),
+            Self::Logs(arguments) => arguments.run(out),
+            Self::Events(arguments) => arguments.run(out),
+            Self::Whoami(arguments) => arguments.run(out),
+            // Whoever types it is the one who would be asked.
+            Self::Poweroff(arguments) => arguments.run(Request::PowerOff(true)),
+            Self::Reboot(arguments) => arguments.run(Request::Reboot(true)),
+            Self::Halt(arguments) => arguments.run(Request::Halt(true)),
+            Self::Reexec(arguments) => arguments.run(Request::Reexec),
+            Self::SwitchRoot(arguments) => arguments.run(),
         }
     }
 }

@@ -1,0 +1,26 @@
+//! The caps of the protocol, each with its reason.
+
+/// Bytes in the body of one frame, in either direction. Room for a Card or for the payload of a call; whatever is
+/// larger belongs in a file. A longer length is refused before anything is allocated.
+pub const MAX_FRAME: usize = 1 << 20;
+
+/// Bytes of a label, as in a Card (docs/card.md).
+pub const MAX_LABEL: usize = 256;
+
+/// Bytes of a path, as in the kernel (`PATH_MAX`, limits.h).
+pub const MAX_PATH: usize = 4096;
+
+/// Lines that one request for logs can ask for; more than any ring keeps.
+pub const MAX_LOG_LINES: u32 = 10_000;
+
+/// Entes on one page of a list. A page stays far below [`MAX_FRAME`], and costs PID 1 little at a time.
+pub const MAX_PAGE: usize = 128;
+
+/// Bytes that the server puts on one page, whatever is on it: what a slow reader can hold back per request.
+pub const MAX_PAGE_BYTES: usize = 32 * 1024;
+
+/// Capabilities shown for one Ente. Who provides more is still told how many there are.
+pub const MAX_PROVIDES: usize = 32;
+
+/// Bytes of each text that the server sends along with something (a capability, a cause, an error message).
+pub const MAX_TEXT: usize = 512;

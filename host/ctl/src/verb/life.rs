@@ -1,0 +1,141 @@
+//! `ente start`, `stop`, `restart`, `kill`: what is to become of one Ente.
+
+use std::time::{Duration, Instant};
+
+use arje_bus::{Client, ClientError, Filter, KillEnte, Request, StopEnte, Subscribe, Target};
+use clap::Args;
+use ente::wait::{Goal, Progress, judge};
+use ente::words;
+
+use super::bus::{self, BusArguments};
+use super::{Failure, Outcome};
+
+/// Which Ente, and how long to wait.
+#[derive(Args)]
+pub struct Arguments {
+    /// Label or id
+    #[arg(value_name = "ENTE")]
+    ente: String,
+    #[command(flatten)]
+    wait: Wait,
+    #[command(flatten)]
+    bus: BusArguments,
+}
+
+#[derive(Args)]
+struct Wait {
+    /// Wait at most so long until it has come about
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u64,
+    /// Do not wait
+    #[arg(long, conflicts_with = "timeout")]
+    no_wait: bool,
+}
+
+/// Which Ente, how fast, and how long to wait.
+#[derive(Args)]
+pub struct StopArguments {
+    /// At once: no grace, and no waiting for what depends on it
+    #[arg(long)]
+    now: bool,
+    #[command(flatten)]
+    common: Arguments,
+}
+
+/// Which Ente, and what to send.
+#[derive(Args)]
+pub struct KillArguments {
+    /// Label or id
+    #[arg(value_name = "ENTE")]
+    ente: String,
+    /// The signal, by name or number
+    #[arg(long, short, default_value = "TERM", value_parser = words::signal)]
+    signal: u8,
+    #[command(flatten)]
+    bus: BusArguments,
+}
+
+impl Arguments {
+    pub fn start(self) -> Result<Outcome, Failure> {
+        self.perform(Request::Start, |_| Goal::Up(None))
+    }
+
+    pub fn restart(self) -> Result<Outcome, Failure> {
+        self.perform(Request::Restart, |life| Goal::Up(Some(life)))
+    }
+
+    fn perform(
+        self,
+        request: impl Fn(Target) -> Request,
+        goal: impl Fn(u64) -> Goal,
+    ) -> Result<Outcome, Failure> {
+        let mut client = self.bus.connect()?;
+        let target = Target::of(&self.ente);
+        if self.wait.no_wait {
+            bus::command(&mut client, request(target))?;
+            return Ok(Outcome::Done);
+        }
+        // Subscribed before the request, so that nothing is missed between.
+        let before = bus::status(&mut client, &target)?.summary;
+        let target = Target::id(before.id);
+        let filter = Filter {
+            target: Some(target.clone()),
+            kinds: None,
+        };
+        bus::command(&mut client, Request::Subscribe(Subscribe { filter }))?;
+        bus::command(&mut client, request(target.clone()))?;
+        let goal = goal(before.incarnation);
+        let timeout = Duration::from_secs(self.wait.timeout);
+        wait(&mut client, &target, &before.label, goal, timeout)
+    }
+}
+
+/// Looks at the Ente after each of its events, until the goal is reached or out of reach.
+fn wait(
+    client: &mut Client,
+    target: &Target,
+    label: &str,
+    goal: Goal,
+    timeout: Duration,
+) -> Result<Outcome, Failure> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let why = match judge(goal, &bus::status(client, target)?) {
+            Progress::Reached => return Ok(Outcome::Done),
+            Progress::Hopeless(why) => {
+                return Err(Failure::Refused(format!("Ente `{label}`: {why}")));
+            }
+            Progress::NotYet(why) => why,
+        };
+        match client.next_event(Some(deadline)) {
+            Ok(_) => {}
+            Err(ClientError::TimedOut) => {
+                return Err(Failure::Refused(format!(
+                    "Ente `{label}`: after {} s {why}; `ente status {label}` tells more",
+                    timeout.as_secs()
+                )));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+impl StopArguments {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let now = self.now;
+        self.common.perform(
+            |target| Request::Stop(StopEnte { target, now }),
+            |_| Goal::Down,
+        )
+    }
+}
+
+impl KillArguments {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let target = Target::of(&self.ente);
+        let signal = self.signal;
+        let kill = KillEnte { target, signal };
+        bus::command(&mut self.bus.connect()?, Request::KillEnte(kill))?;
+        Ok(Outcome::Done)
+    }
+}

@@ -1,0 +1,217 @@
+//! Who may what: one pure function from a caller, a request and the state of the system to a
+//! decision. Sockets are on the other side of `connection.rs`, effects in `core/bus.rs`.
+
+use super::caller::Caller;
+use super::view::View;
+use arje_bus::{BusError, ErrorCode, Filter, Logs, Request, Response, Rights, SwitchRoot, Target};
+use arje_card::Id;
+use arje_supervisor::Command;
+use nix::sys::signal::Signal;
+
+/// What is to come of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// This answer, and nothing else.
+    Answer(Response),
+    /// This is to be done; what comes of it is the answer.
+    Do(Task),
+}
+
+/// What an allowed request wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Task {
+    /// A command for the supervisor.
+    Command(Id, Command),
+    /// A signal for all processes of an Ente.
+    Signal(Id, Signal),
+    /// The end of the machine.
+    Power(Power),
+    /// Events, of this Ente or of all, of the kinds whose bits are set.
+    Subscribe(Option<Id>, u64),
+    /// Lines of a log.
+    Logs {
+        /// Whose.
+        id: Id,
+        /// The last so many.
+        lines: u32,
+        /// And each further one.
+        follow: bool,
+    },
+    /// A new `ente-zero` in place of this one.
+    Reexec,
+    /// Another root.
+    SwitchRoot(SwitchRoot),
+}
+
+/// How the machine is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// Off.
+    Off,
+    /// On again.
+    Reboot,
+    /// Halted.
+    Halt,
+}
+
+/// Decides. Everything but reading needs a right; reading is for everybody who was admitted.
+pub fn route(caller: &Caller, request: &Request, view: &View<'_>) -> Decision {
+    decide(caller, request, view).unwrap_or_else(|error| Decision::Answer(Response::Error(error)))
+}
+
+fn decide(caller: &Caller, request: &Request, view: &View<'_>) -> Result<Decision, BusError> {
+    request
+        .check()
+        .map_err(|problem| BusError::new(ErrorCode::BadRequest, problem))?;
+    if !caller.is_current(view.supervisor) {
+        return Err(BusError::new(
+            ErrorCode::Forbidden,
+            "the life of the Ente that this connection belongs to is over; connect anew",
+        ));
+    }
+    if let Some(right) = Right::needed(request)
+        && !right.is_in(caller.rights(view.owner_uid))
+    {
+        return Err(right.missing(caller, request));
+    }
+    Ok(match request {
+        Request::WhoAmI => Decision::Answer(Response::You(caller.identity(view.owner_uid))),
+        Request::ListEntes(list) => Decision::Answer(Response::Entes(view.page(list.after))),
+        Request::EnteStatus(target) => {
+            let status = view
+                .status(find(view, target)?)
+                .ok_or_else(|| unknown(target))?;
+            Decision::Answer(Response::Status(Box::new(status)))
+        }
+        Request::EnteTelemetry(target) => {
+            let numbers = view.telemetry(find(view, target)?);
+            Decision::Answer(Response::Telemetry(numbers))
+        }
+        Request::Start(target) => command(view, target, Command::Start)?,
+        Request::Restart(target) => command(view, target, Command::Restart)?,
+        Request::Stop(stop) if stop.now => command(view, &stop.target, Command::Kill)?,
+        Request::Stop(stop) => command(view, &stop.target, Command::Stop)?,
+        Request::KillEnte(kill) => Decision::Do(Task::Signal(
+            find(view, &kill.target)?,
+            signal(kill.signal)?,
+        )),
+        Request::PowerOff(_) => Decision::Do(Task::Power(Power::Off)),
+        Request::Reboot(_) => Decision::Do(Task::Power(Power::Reboot)),
+        Request::Halt(_) => Decision::Do(Task::Power(Power::Halt)),
+        Request::Subscribe(subscribe) => self::subscribe(view, &subscribe.filter)?,
+        Request::Logs(logs) => self::logs(view, logs)?,
+        Request::Reexec => Decision::Do(Task::Reexec),
+        Request::SwitchRoot(switch) => Decision::Do(Task::SwitchRoot(switch.clone())),
+    })
+}
+
+fn command(view: &View<'_>, target: &Target, command: Command) -> Result<Decision, BusError> {
+    Ok(Decision::Do(Task::Command(find(view, target)?, command)))
+}
+
+fn subscribe(view: &View<'_>, filter: &Filter) -> Result<Decision, BusError> {
+    let target = filter.target.as_ref();
+    let id = target.map(|target| find(view, target)).transpose()?;
+    Ok(Decision::Do(Task::Subscribe(
+        id,
+        filter.kinds.unwrap_or(u64::MAX),
+    )))
+}
+
+fn logs(view: &View<'_>, logs: &Logs) -> Result<Decision, BusError> {
+    Ok(Decision::Do(Task::Logs {
+        id: find(view, &logs.target)?,
+        lines: logs.lines,
+        follow: logs.follow,
+    }))
+}
+
+fn find(view: &View<'_>, target: &Target) -> Result<Id, BusError> {
+    view.find(target).ok_or_else(|| unknown(target))
+}
+
+fn unknown(target: &Target) -> BusError {
+    BusError::new(
+        ErrorCode::UnknownEnte,
+        format!("no Ente {target}; `ente status` shows all"),
+    )
+}
+
+fn signal(number: u8) -> Result<Signal, BusError> {
+    Signal::try_from(i32::from(number)).map_err(|_| {
+        BusError::new(
+            ErrorCode::BadRequest,
+            format!("signal: {number}; expected 1 to 31 (signal(7))"),
+        )
+    })
+}
+
+/// A right, by the capability in `holds` that gives it.
+#[derive(Debug, Clone, Copy)]
+enum Right {
+    Spawn,
+    Power,
+    SwitchRoot,
+}
+
+impl Right {
+    fn needed(request: &Request) -> Option<Right> {
+        match request {
+            Request::WhoAmI
+            | Request::ListEntes(_)
+            | Request::EnteStatus(_)
+            | Request::EnteTelemetry(_)
+            | Request::Subscribe(_)
+            | Request::Logs(_) => None,
+            Request::Start(_) | Request::Stop(_) | Request::Restart(_) | Request::KillEnte(_) => {
+                Some(Right::Spawn)
+            }
+            Request::PowerOff(_) | Request::Reboot(_) | Request::Halt(_) => Some(Right::Power),
+            Request::Reexec | Request::SwitchRoot(_) => Some(Right::SwitchRoot),
+        }
+    }
+
+    const fn is_in(self, rights: Rights) -> bool {
+        match self {
+            Right::Spawn => rights.entes,
+            Right::Power => rights.power,
+            Right::SwitchRoot => rights.switch_root,
+        }
+    }
+
+    fn missing(self, caller: &Caller, request: &Request) -> BusError {
+        let message = match &caller.ente {
+            Some(member) => format!(
+                "Card `{}`: holds: lacks {self:?}, which {} needs; add it, if this Ente is to do that",
+                member.card.label,
+                name(request)
+            ),
+            None => format!(
+                "user {} may not: {} needs user 0, or an Ente whose Card holds {self:?}",
+                caller.uid,
+                name(request)
+            ),
+        };
+        BusError::new(ErrorCode::Forbidden, message)
+    }
+}
+
+fn name(request: &Request) -> &'static str {
+    match request {
+        Request::WhoAmI => "WhoAmI",
+        Request::ListEntes(_) => "ListEntes",
+        Request::EnteStatus(_) => "EnteStatus",
+        Request::EnteTelemetry(_) => "EnteTelemetry",
+        Request::Start(_) => "Start",
+        Request::Stop(_) => "Stop",
+        Request::Restart(_) => "Restart",
+        Request::KillEnte(_) => "KillEnte",
+        Request::PowerOff(_) => "PowerOff",
+        Request::Reboot(_) => "Reboot",
+        Request::Halt(_) => "Halt",
+        Request::Subscribe(_) => "Subscribe",
+        Request::Logs(_) => "Logs",
+        Request::Reexec => "Reexec",
+        Request::SwitchRoot(_) => "SwitchRoot",
+    }
+}

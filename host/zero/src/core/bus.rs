@@ -1,0 +1,220 @@
+//! What the core loop does for the bus: lets it read, decides requests, carries them out.
+
+use super::{Core, Mode, Outcome};
+use crate::bus::{
+    self, Bus, Caller, Change, Decision, Member, Peer, Power, REQUEST_BATCH, Task, View,
+};
+use arje_bus::{BusError, ErrorCode, RequestFrame, Response, Undecodable};
+use arje_card::Id;
+use arje_supervisor::{Cause, EventKind, Incarnation, State};
+
+impl Core {
+    /// Answers on this bus from now on.
+    pub fn attach_bus(&mut self, bus: Option<Bus>) {
+        self.bus = bus;
+    }
+
+    /// Whether this token belongs to the bus.
+    pub(super) fn is_of_bus(&self, token: u64) -> bool {
+        self.bus.as_ref().is_some_and(|bus| bus.owns(token))
+    }
+
+    /// A socket of the bus is ready.
+    pub(super) fn serve_bus(&mut self, token: u64) {
+        let now = self.now();
+        let Some(bus) = &mut self.bus else {
+            return;
+        };
+        let (supervisor, bodies) = (&self.supervisor, &self.bodies);
+        bus.ready(token, now, &mut self.poller, |peer: &Peer| Caller {
+            pid: peer.pid.cast_unsigned(),
+            uid: peer.uid,
+            gid: peer.gid,
+            ente: bodies.ente_of(peer.pid).and_then(|id| {
+                Some(Member {
+                    card: supervisor.card(id)?.clone(),
+                    incarnation: supervisor.status(id)?.incarnation,
+                })
+            }),
+        });
+        self.work_bus();
+    }
+
+    /// The time of some connections is over.
+    pub(super) fn expire_bus(&mut self) {
+        let now = self.now();
+        if let Some(bus) = &mut self.bus {
+            bus.expire(now, &mut self.poller);
+        }
+    }
+
+    /// Answers what was asked, at most so much in one turn.
+    pub(super) fn work_bus(&mut self) {
+        for _ in 0..REQUEST_BATCH {
+            let now = self.now();
+            let incoming = match &mut self.bus {
+                Some(bus) => bus.next_request(now, &mut self.poller),
+                None => None,
+            };
+            let Some(incoming) = incoming else {
+                break;
+            };
+            match incoming.frame {
+                Ok(frame) => self.answer(incoming.token, &incoming.caller, &frame),
+                Err(problem) => self.answer_undecodable(incoming.token, problem),
+            }
+        }
+        self.flush_bus();
+    }
+
+    /// Sends what waits; comes back when more is to be done than one turn allows.
+    pub(super) fn flush_bus(&mut self) {
+        let now = self.now();
+        let Some(bus) = &mut self.bus else {
+            return;
+        };
+        bus.flush(now, &mut self.poller);
+        if bus.has_requests() {
+            self.poller.wake_handle().wake();
+        }
+    }
+
+    /// Tells subscribers of a change of state.
+    pub(super) fn publish(&mut self, id: Id, incarnation: Incarnation, to: State, cause: &Cause) {
+        let now = self.now();
+        let Some(bus) = self.bus.as_mut().filter(|bus| bus.has_subscribers()) else {
+            return;
+        };
+        let Some(card) = self.supervisor.card(id) else {
+            return;
+        };
+        let event = bus::event(&Change {
+            at: now,
+            id,
+            label: &card.label,
+            incarnation,
+            to,
+            cause,
+        });
+        bus.publish(&event, now);
+    }
+
+    fn answer(&mut self, token: u64, caller: &Caller, frame: &RequestFrame) {
+        let view = View {
+            supervisor: &self.supervisor,
+            running: &self.bodies,
+            now: self.now(),
+            owner_uid: self.owner_uid,
+        };
+        let response = match bus::route(caller, &frame.request, &view) {
+            Decision::Answer(response) => response,
+            Decision::Do(task) => {
+                if !matches!(task, Task::Subscribe(..) | Task::Logs { .. }) {
+                    log(caller, &task);
+                }
+                self.perform(token, frame.serial, task)
+                    .unwrap_or_else(Response::Error)
+            }
+        };
+        self.reply(token, frame.serial, response);
+    }
+
+    fn answer_undecodable(&mut self, token: u64, problem: Undecodable) {
+        let (serial, code, message) = match problem {
+            // Nobody knows which request to answer, and what comes next.
+            Undecodable::Garbage => {
+                if let Some(bus) = &mut self.bus {
+                    bus.close(token);
+                }
+                return;
+            }
+            Undecodable::Unknown { serial, number } => (
+                serial,
+                ErrorCode::Unsupported,
+                format!("there is no request with the number {number}"),
+            ),
+            Undecodable::Reserved { serial, name } => (
+                serial,
+                ErrorCode::Unsupported,
+                format!("{name}: this version of ente-zero does not have it"),
+            ),
+            Undecodable::Malformed { serial } => (
+                serial,
+                ErrorCode::BadRequest,
+                "the values of the request cannot be read".to_owned(),
+            ),
+        };
+        self.reply(token, serial, Response::Error(BusError::new(code, message)));
+    }
+
+    fn reply(&mut self, token: u64, serial: u32, response: Response) {
+        let now = self.now();
+        if let Some(bus) = &mut self.bus {
+            bus.reply(token, serial, response, now);
+        }
+    }
+
+    fn perform(&mut self, token: u64, serial: u32, task: Task) -> Result<Response, BusError> {
+        match task {
+            Task::Command(id, command) => self
+                .step(EventKind::Command { id, command })
+                .map_err(|refusal| BusError::new(ErrorCode::Refused, refusal.to_string()))?,
+            Task::Signal(id, signal) => {
+                let status = self.supervisor.status(id);
+                let incarnation = status.map(|status| status.incarnation).unwrap_or_default();
+                if let Some(card) = self.supervisor.card(id) {
+                    self.bodies
+                        .signal(card, incarnation, signal)
+                        .map_err(|problem| BusError::new(ErrorCode::Refused, problem))?;
+                }
+            }
+            Task::Power(power) => self.power(power)?,
+            Task::Subscribe(of, kinds) => {
+                if let Some(bus) = &mut self.bus {
+                    bus.subscribe(token, serial, of, kinds)?;
+                }
+            }
+            Task::Logs { .. } => return Err(unsupported("Logs: this version keeps no logs")),
+            Task::Reexec => return Err(unsupported("Reexec: this version cannot replace itself")),
+            Task::SwitchRoot(_) => {
+                return Err(unsupported(
+                    "SwitchRoot: this version cannot change its root",
+                ));
+            }
+        }
+        Ok(Response::Ok)
+    }
+
+    fn power(&mut self, power: Power) -> Result<(), BusError> {
+        if self.leaving.is_some() {
+            return Err(BusError::new(
+                ErrorCode::Refused,
+                "everything is being stopped already",
+            ));
+        }
+        self.leave(match (self.mode, power) {
+            (Mode::Dev(_), _) => Outcome::Leave,
+            (Mode::Machine, Power::Off) => Outcome::PowerOff,
+            (Mode::Machine, Power::Reboot) => Outcome::Reboot,
+            (Mode::Machine, Power::Halt) => Outcome::Halt,
+        });
+        Ok(())
+    }
+}
+
+/// Who changed what, after authentication.
+fn log(caller: &Caller, task: &Task) {
+    let ente = caller
+        .ente
+        .as_ref()
+        .map_or("none", |member| member.card.label.as_str());
+    tracing::info!(
+        "bus: pid {} user {} Ente {ente}: {task:?}",
+        caller.pid,
+        caller.uid
+    );
+}
+
+fn unsupported(message: &str) -> BusError {
+    BusError::new(ErrorCode::Unsupported, message)
+}
