@@ -7,6 +7,9 @@ use serde::Serialize;
 use crate::confine::{Kernel, refusals};
 use crate::console::console_of;
 
+/// The name of the bus in `permissions.ipc.allow` (docs/bus.md); without it `ente-zero` refuses the Ente's connections.
+const BUS: &str = "wit-v1";
+
 /// Whether this version, on the running kernel, can enforce all that a Native Card says about its process.
 ///
 /// Wasm and Virtual Cards are not this crate's business and pass.
@@ -40,10 +43,11 @@ fn enforceable_on(card: &Card, kernel: &Kernel) -> Result<(), Vec<String>> {
 }
 
 fn check_ipc(card: &Card, refused: &mut Vec<String>) {
-    if !card.permissions.ipc.allow.is_empty() {
+    let names = card.permissions.ipc.allow.iter();
+    for name in names.filter(|name| *name != BUS) {
         refused.push(format!(
-            "permissions.ipc.allow: {}, but this version has no bus for native Cards; remove it",
-            json(&card.permissions.ipc.allow)
+            "permissions.ipc.allow: {}, but the one way there is for native Cards is the bus, {BUS:?}; remove it",
+            json(name)
         ));
     }
 }
@@ -141,6 +145,7 @@ mod tests {
                 card.soma.rlimits.mem_bytes = Some(1 << 20);
                 card.soma.rlimits.nofile = Some(64);
                 card.readiness = Readiness::Exit;
+                card.permissions.ipc.allow = vec!["wit-v1".into()];
                 card.extensions.insert("console".into(), json!(true));
             }),
             nothing
@@ -157,7 +162,7 @@ mod tests {
     fn everything_else_is_refused_by_field() {
         let cases: [(&str, Change); 10] = [
             ("permissions.ipc.allow", |c| {
-                c.permissions.ipc.allow = vec!["wit-v1".into()];
+                c.permissions.ipc.allow = vec!["wit-v1".into(), "wit-v2".into()];
             }),
             ("soma.rlimits.nproc", |c| c.soma.rlimits.nproc = Some(10)),
             ("soma.cgroup", |c| {
