@@ -123,7 +123,11 @@ impl Bodies {
                 // Not running means that its end is already on its way.
                 let _ = host.stop(card.id, incarnation, reason(why));
             }
-            _ => self.natives.signal(who, Signal::SIGTERM),
+            _ => {
+                for signal in stop_signals(card) {
+                    self.natives.signal(who, *signal);
+                }
+            }
         }
     }
 
@@ -252,6 +256,15 @@ impl Running for Bodies {
             },
             _ => Telemetry::default(),
         }
+    }
+}
+
+/// What asks a process to stop. One that is stopped takes the others only when it goes on; an
+/// interactive shell ignores SIGTERM, and ends when its terminal is gone.
+fn stop_signals(card: &Card) -> &'static [Signal] {
+    match arje_native::console_of(card) {
+        Ok(Some(_)) => &[Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCONT],
+        _ => &[Signal::SIGTERM, Signal::SIGCONT],
     }
 }
 

@@ -3,8 +3,12 @@
 //! The kernel hands words with a dot in them to nobody, so they are read from `/proc/cmdline`
 //! (Documentation/admin-guide/kernel-parameters in the kernel's tree).
 
+use crate::crash::Crash;
+use crate::{down, watchdog};
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Options from the kernel's command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +23,12 @@ pub struct Cmdline {
     pub rescue_now: bool,
     /// `ente.rescue=off`: never a rescue shell; reboot instead.
     pub rescue_off: bool,
+    /// `ente.shutdown=SECONDS`: how long a shutdown may take in all.
+    pub shutdown: Option<Duration>,
+    /// `ente.watchdog=SECONDS`: how long the hardware watchdog waits for PID 1; zero is off.
+    pub watchdog: Option<Duration>,
+    /// `ente.debug=WORD`: what SIGQUIT does to PID 1.
+    pub debug: Option<Crash>,
     /// Words that begin with `ente.` or `arje.` and are none of these: reported, not obeyed.
     pub unknown: Vec<String>,
 }
@@ -46,6 +56,18 @@ impl Cmdline {
                 ("arje.session", Some(name)) => options.session = Some(name),
                 ("ente.rescue", None) => options.rescue_now = true,
                 ("ente.rescue", Some(value)) if value == "off" => options.rescue_off = true,
+                ("ente.shutdown", Some(value)) if seconds(&value, &down::SECONDS).is_some() => {
+                    options.shutdown = seconds(&value, &down::SECONDS);
+                }
+                ("ente.watchdog", Some(value)) if value == "0" => {
+                    options.watchdog = Some(Duration::ZERO);
+                }
+                ("ente.watchdog", Some(value)) if seconds(&value, &watchdog::SECONDS).is_some() => {
+                    options.watchdog = seconds(&value, &watchdog::SECONDS);
+                }
+                ("ente.debug", Some(value)) if Crash::parse(&value).is_some() => {
+                    options.debug = Crash::parse(&value);
+                }
                 _ if name.starts_with("ente.") || name.starts_with("arje.") => {
                     options.unknown.push(word.clone());
                 }
@@ -54,6 +76,13 @@ impl Cmdline {
         }
         options
     }
+}
+
+fn seconds(value: &str, allowed: &RangeInclusive<u64>) -> Option<Duration> {
+    let seconds: u64 = value.parse().ok()?;
+    allowed
+        .contains(&seconds)
+        .then(|| Duration::from_secs(seconds))
 }
 
 fn words(line: &str) -> Vec<String> {
@@ -106,6 +135,26 @@ mod tests {
     fn quotes_keep_spaces_and_the_last_one_counts() {
         let options = Cmdline::parse(r#"ente.seed=/a "ente.seed=/b c" ente.seed="/d e""#);
         assert_eq!(options.seed, Some("/d e".into()));
+    }
+
+    #[test]
+    fn seconds_have_their_bounds() {
+        let options = Cmdline::parse("ente.shutdown=3 ente.watchdog=0 ente.debug=hang");
+        assert_eq!(options.shutdown, Some(Duration::from_secs(3)));
+        assert_eq!(options.watchdog, Some(Duration::ZERO));
+        assert_eq!(options.debug, Some(Crash::Hang));
+        let line =
+            "ente.shutdown=2 ente.shutdown=soon ente.watchdog=1 ente.watchdog=65536 ente.debug=x";
+        let options = Cmdline::parse(line);
+        let words: Vec<&str> = line.split(' ').collect();
+        assert_eq!(options.unknown, words);
+        assert_eq!(
+            options,
+            Cmdline {
+                unknown: options.unknown.clone(),
+                ..Cmdline::default()
+            }
+        );
     }
 
     #[test]

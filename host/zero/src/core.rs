@@ -2,12 +2,19 @@
 //! says. It waits in one place only, and never for anybody in particular.
 
 mod bus;
+mod leaving;
 
 use crate::bodies::{Bodies, News};
 use crate::bus::Bus;
 use crate::console::Console;
+use crate::crash::Crash;
+use crate::devices::Changes;
+use crate::down::Down;
+pub use crate::down::Outcome;
+use crate::hardware::Hardware;
 use crate::poller::{Poller, Ready};
-use arje_card::{Card, Id, Payload, Supervision};
+use crate::watchdog::Watchdog;
+use arje_card::{Card, Id, Payload};
 use arje_native::Reaper;
 use arje_supervisor::{Action, Cause, Event, EventKind, Millis, Refusal, State, Supervisor};
 use nix::sys::signal::Signal;
@@ -18,22 +25,6 @@ use std::time::{Duration, Instant};
 /// Events of components taken in one turn, so that a busy one cannot keep the loop from reaping.
 const WASM_BATCH: usize = 256;
 
-/// How long everything together may take to stop.
-const SHUTDOWN_MS: u64 = 30_000;
-
-/// What to do when all has stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Reboot (SIGTERM, SIGINT: Ctrl-Alt-Del).
-    Reboot,
-    /// Power off (SIGUSR2, SIGPWR).
-    PowerOff,
-    /// Halt (SIGUSR1).
-    Halt,
-    /// Dev mode: the time is over, or there is nothing left to do.
-    Leave,
-}
-
 /// What the loop was made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -43,6 +34,28 @@ pub enum Mode {
     Dev(Option<Duration>),
 }
 
+/// What the loop knows of the machine it runs on.
+pub struct MachineParts {
+    /// Devices and the watchdog.
+    pub hardware: Hardware,
+    /// How long a shutdown may take in all.
+    pub shutdown: Duration,
+    /// What SIGQUIT does to the core; nothing, except on a machine booted to see it.
+    pub crash: Option<Crash>,
+}
+
+/// How the loop ended.
+pub struct Ended {
+    /// What is to be done now.
+    pub outcome: Outcome,
+    /// In dev mode: whether every Ente that should have been Ready was.
+    pub all_ready: bool,
+    /// When the machine has to have ended.
+    pub deadline: Instant,
+    /// The watchdog, armed.
+    pub watchdog: Option<Watchdog>,
+}
+
 /// The running system.
 pub struct Core {
     supervisor: Supervisor,
@@ -50,6 +63,7 @@ pub struct Core {
     poller: Poller,
     console: Console,
     mode: Mode,
+    machine: MachineParts,
     began: Instant,
     /// Reports that came of carrying out actions and of reaping; they wait here instead of
     /// recursing. At most one per action and per child of one turn.
@@ -57,7 +71,7 @@ pub struct Core {
     /// The supervisor's deadline, and in dev mode the end of the time given.
     deadline: Option<Millis>,
     leave_at: Option<Millis>,
-    leaving: Option<Outcome>,
+    down: Option<Down>,
     all_ready: bool,
     finished: bool,
     /// Children may be left that no further SIGCHLD tells of.
@@ -73,7 +87,13 @@ pub struct Core {
 impl Core {
     /// A system with nothing in it yet.
     #[must_use]
-    pub fn new(bodies: Bodies, poller: Poller, console: Console, mode: Mode) -> Core {
+    pub fn new(
+        bodies: Bodies,
+        poller: Poller,
+        console: Console,
+        mode: Mode,
+        machine: MachineParts,
+    ) -> Core {
         let leave_at = match mode {
             Mode::Dev(Some(after)) => Some(Millis(after.as_millis() as u64)),
             _ => None,
@@ -84,11 +104,12 @@ impl Core {
             poller,
             console,
             mode,
+            machine,
             began: Instant::now(),
             pending: VecDeque::new(),
             deadline: None,
             leave_at,
-            leaving: None,
+            down: None,
             all_ready: false,
             finished: false,
             reap_again: false,
@@ -109,25 +130,27 @@ impl Core {
             .filter(|visit| visit.card.payload != Payload::Virtual)
             .map(|visit| visit.card.id)
             .collect();
+        // First what is there already, so that those who need it start at once.
+        self.take_device_changes();
         self.step(EventKind::Adopt {
             parent: None,
             cards: vec![seed],
         })
     }
 
-    /// Runs until everything has stopped. The second value tells, in dev mode, whether every Ente
-    /// that should have been Ready was.
+    /// Runs until everything has stopped.
     ///
     /// # Errors
     ///
     /// The loop cannot go on: a defect, or the kernel is out of the few things it needs.
-    pub fn run(mut self) -> io::Result<(Outcome, bool)> {
+    pub fn run(mut self) -> io::Result<Ended> {
         loop {
             self.settle();
             if self.finished {
-                return Ok((self.leaving.unwrap_or(Outcome::Leave), self.all_ready));
+                return Ok(self.ended());
             }
             self.flush_bus();
+            self.on_time(Instant::now());
             self.arm()?;
             for ready in self.poller.wait()? {
                 self.serve(ready);
@@ -144,14 +167,14 @@ impl Core {
         while let Some(news) = self.pending.pop_front() {
             self.tell(news);
         }
-        if self.leaving.is_none() && self.should_leave() {
+        if self.down.is_none() && self.should_leave() {
             self.leave(Outcome::Leave);
             self.settle();
         }
     }
 
     fn arm(&self) -> io::Result<()> {
-        let leave_at = self.leave_at.filter(|_| self.leaving.is_none());
+        let leave_at = self.leave_at.filter(|_| self.down.is_none());
         let of_bus = self.bus.as_ref().and_then(Bus::next_deadline);
         let next = self
             .deadline
@@ -161,7 +184,10 @@ impl Core {
             .min();
         // One more millisecond, because the clock of the events counts whole ones.
         let after = next.map(|at| Duration::from_millis(at.since(self.now()) + 1));
-        self.poller.set_deadline(after)
+        let notice = self.down.as_ref().map(|down| down.notice.due());
+        let own = self.machine.hardware.due().into_iter().chain(notice).min();
+        let own = own.map(|at| at.saturating_duration_since(Instant::now()));
+        self.poller.set_deadline(after.into_iter().chain(own).min())
     }
 
     fn serve(&mut self, ready: Ready) {
@@ -183,6 +209,10 @@ impl Core {
                 }
             }
             Ready::Watched(token) if self.is_of_bus(token) => self.serve_bus(token),
+            Ready::Watched(token) if self.machine.hardware.owns(token) => {
+                self.machine.hardware.receive();
+                self.take_device_changes();
+            }
             Ready::Watched(token) => {
                 if let Some(news) = self.bodies.exec_ready(token, &self.poller) {
                     self.tell(news);
@@ -202,14 +232,25 @@ impl Core {
         self.poller.wake_handle().wake();
     }
 
+    fn take_device_changes(&mut self) {
+        let Changes { adds, removes } = self.machine.hardware.changes();
+        if !adds.is_empty() || !removes.is_empty() {
+            self.feed(EventKind::HostCapabilities { adds, removes });
+        }
+    }
+
     fn on_signal(&mut self, signal: Signal) {
         match signal {
             Signal::SIGCHLD => self.reap(),
             Signal::SIGHUP => {} // reload of rules: there are none in this version
+            Signal::SIGQUIT => self.machine.crash.into_iter().for_each(Crash::perform),
+            Signal::SIGINT if self.down.is_some() => self.hurry(),
             _ if self.mode != Mode::Machine => self.leave(Outcome::Leave),
-            Signal::SIGUSR2 | Signal::SIGPWR => self.leave(Outcome::PowerOff),
-            Signal::SIGUSR1 => self.leave(Outcome::Halt),
-            _ => self.leave(Outcome::Reboot),
+            _ => {
+                if let Some(outcome) = Outcome::of_signal(signal) {
+                    self.leave(outcome);
+                }
+            }
         }
     }
 
@@ -315,7 +356,7 @@ impl Core {
             .card(id)
             .map_or("?", |card| card.label.as_str());
         match cause {
-            Cause::Exited(status) if !status.success() && self.leaving.is_none() => {
+            Cause::Exited(status) if !status.success() && self.down.is_none() => {
                 self.console.line(format!("Ente {label}: {status}"));
             }
             Cause::StartLimit { .. } => self.console.line(format!("Ente {label}: {cause}")),
@@ -335,60 +376,5 @@ impl Core {
             let _ = std::fs::write("/dev/kmsg", format!("<6>ente-zero: {text}\n"));
         }
         self.console.line(text);
-    }
-
-    fn leave(&mut self, outcome: Outcome) {
-        if self.leaving.is_some() {
-            return;
-        }
-        self.all_ready = self.not_ready().is_empty();
-        if self.mode != Mode::Machine {
-            for (label, state) in self.not_ready() {
-                self.console
-                    .line(format!("Ente {label} is {state}, not ready"));
-            }
-        }
-        self.leaving = Some(outcome);
-        self.feed(EventKind::Shutdown {
-            deadline_ms: SHUTDOWN_MS,
-        });
-    }
-
-    fn should_leave(&self) -> bool {
-        match self.mode {
-            Mode::Machine => false,
-            Mode::Dev(_) if self.leave_at.is_some_and(|at| self.now() >= at) => true,
-            Mode::Dev(Some(_)) => self.pending.is_empty() && self.nothing_left_to_do(),
-            Mode::Dev(None) => false,
-        }
-    }
-
-    /// Every Ente with a payload has ended for good.
-    fn nothing_left_to_do(&self) -> bool {
-        self.payload_states()
-            .all(|(_, state, _)| matches!(state, State::Done | State::Failed))
-    }
-
-    /// Entes that should be Ready and are not. A one-shot should be Done.
-    fn not_ready(&self) -> Vec<(String, State)> {
-        self.payload_states()
-            .filter(|(_, state, supervision)| match state {
-                State::Ready => **supervision == Supervision::OneShot,
-                State::Done => false,
-                _ => true,
-            })
-            .map(|(label, state, _)| (label.to_owned(), state))
-            .collect()
-    }
-
-    fn payload_states(&self) -> impl Iterator<Item = (&str, State, &Supervision)> {
-        self.supervisor.statuses().filter_map(|status| {
-            let card = self.supervisor.card(status.id)?;
-            (card.payload != Payload::Virtual).then_some((
-                card.label.as_str(),
-                status.state,
-                &card.supervision,
-            ))
-        })
     }
 }

@@ -3,7 +3,9 @@
 
 use crate::args::{Args, USAGE};
 use crate::console::{self, Console};
-use crate::core::{Core, Mode};
+use crate::core::{Core, MachineParts, Mode};
+use crate::down;
+use crate::hardware::Hardware;
 use crate::logs::Logs;
 use crate::machine::{announce_genesis, announce_seed};
 use crate::platform;
@@ -82,14 +84,20 @@ fn run(args: &Args) -> Result<bool, String> {
     let socket = run_dir.path().join(BUS_SOCKET);
     let bus = wiring::bus(&socket, &mut bodies, &console, &mut poller);
     announce_genesis(&console, &card);
-    let mut core = Core::new(bodies, poller, console.clone(), Mode::Dev(args.run_for));
+    let machine = MachineParts {
+        hardware: Hardware::new(&mut poller, None),
+        shutdown: down::DEFAULT,
+        crash: None,
+    };
+    let mode = Mode::Dev(args.run_for);
+    let mut core = Core::new(bodies, poller, console.clone(), mode, machine);
     core.attach_bus(bus);
     core.adopt(card).map_err(|refusal| refusal.to_string())?;
     let ended = core.run();
     logs.flush(FLUSH);
     console.flush(FLUSH);
-    let (_, all_ready) = ended.map_err(|error| format!("the core loop failed: {error}"))?;
-    Ok(all_ready)
+    let ended = ended.map_err(|error| format!("the core loop failed: {error}"))?;
+    Ok(ended.all_ready)
 }
 
 fn load(args: &Args) -> Result<(Card, PathBuf), BadSeed> {

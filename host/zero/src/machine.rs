@@ -3,17 +3,20 @@
 use crate::args::Args;
 use crate::cmdline::Cmdline;
 use crate::console::{self, Console};
-use crate::core::{Core, Mode, Outcome};
+use crate::core::{Core, Ended, MachineParts, Mode};
+use crate::hardware::Hardware;
 use crate::logs::Logs;
 use crate::mounts::mount_api_filesystems;
 use crate::poller::Poller;
+use crate::poweroff;
 use crate::rescue;
 use crate::seed::{self, Seed};
 use crate::wiring::{self, Places};
+use crate::{down, lastwords, watchdog};
 use arje_wasm::Level;
-use nix::sys::reboot::{RebootMode, reboot, set_cad_enabled};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, sync};
+use nix::sys::reboot::set_cad_enabled;
+use nix::sys::signal::Signal;
+use std::convert::Infallible;
 use std::fs::{self, OpenOptions};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -42,24 +45,31 @@ pub fn main(args: Args, problems: &[String]) -> ! {
         }
         rescue::run(&reason);
     }
+    lastwords::take_panics();
     let caught = crate::faults::catch();
     let booted = catch_unwind(AssertUnwindSafe(|| boot(&args, problems, caught)));
     let reason = match booted {
-        Ok(Ok(outcome)) => end(outcome),
         Ok(Err(reason)) => reason,
+        Ok(Ok(never)) => match never {},
         Err(_) => "the core of ente-zero panicked; its message is above".to_owned(),
     };
     rescue::exec(&reason)
 }
 
-/// Everything up to the end of the core loop.
-fn boot(args: &Args, problems: &[String], caught: nix::Result<()>) -> Result<Outcome, String> {
+/// Everything up to the end of the machine.
+fn boot(args: &Args, problems: &[String], caught: nix::Result<()>) -> Result<Infallible, String> {
     let mut warnings = mount_api_filesystems();
     // Blocks the signals it takes, so it comes before the first thread: one thread with a signal
     // unblocked is enough for that signal to end PID 1. The kernel protects init from signals
     // without a handler, but not when its first thread has them blocked.
-    let poller = Poller::new().map_err(|error| format!("cannot make the core loop: {error}"))?;
+    let mut poller =
+        Poller::new().map_err(|error| format!("cannot make the core loop: {error}"))?;
     let cmdline = Cmdline::read();
+    if cmdline.debug.is_some() {
+        poller
+            .take_also(Signal::SIGQUIT)
+            .map_err(|error| format!("ente.debug: {error}"))?;
+    }
     let level = log_level(&cmdline);
     let console = open_console(level)?;
     console.line(AWAKE);
@@ -85,13 +95,28 @@ fn boot(args: &Args, problems: &[String], caught: nix::Result<()>) -> Result<Out
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
-    let outcome = if cmdline.rescue_now {
-        Err("asked for on the kernel command line".to_owned())
-    } else {
-        run(args, &cmdline, &console, poller)
-    };
+    if cmdline.rescue_now {
+        console.flush(FLUSH);
+        return Err("asked for on the kernel command line".to_owned());
+    }
+    match run(args, &cmdline, &console, poller) {
+        Ok(ended) => end(ended, &console, !cmdline.rescue_off),
+        Err(reason) => {
+            console.flush(FLUSH);
+            Err(reason)
+        }
+    }
+}
+
+/// All Entes have ended, or had their time; now the rest of the machine.
+fn end(ended: Ended, console: &Console, rescue: bool) -> ! {
+    let outcome = ended.outcome;
+    let say = |text: &str| console.line(text);
+    let watchdog = poweroff::settle(ended.deadline, ended.watchdog, &say);
+    console.line(format!("shutdown: {outcome}"));
     console.flush(FLUSH);
-    outcome
+    let reason = poweroff::end_machine(outcome, watchdog);
+    rescue::in_place(&reason, rescue)
 }
 
 fn run(
@@ -99,7 +124,7 @@ fn run(
     cmdline: &Cmdline,
     console: &Console,
     mut poller: Poller,
-) -> Result<Outcome, String> {
+) -> Result<Ended, String> {
     let path = cmdline
         .seed
         .clone()
@@ -135,13 +160,18 @@ fn run(
         &mut poller,
     );
     announce_genesis(console, &card);
-    let mut core = Core::new(bodies, poller, console.clone(), Mode::Machine);
+    let timeout = cmdline.watchdog.unwrap_or(watchdog::DEFAULT);
+    let machine = MachineParts {
+        hardware: Hardware::new(&mut poller, (!timeout.is_zero()).then_some(timeout)),
+        shutdown: cmdline.shutdown.unwrap_or(down::DEFAULT),
+        crash: cmdline.debug,
+    };
+    let mut core = Core::new(bodies, poller, console.clone(), Mode::Machine, machine);
     core.attach_bus(bus);
     core.adopt(card).map_err(|refusal| refusal.to_string())?;
     let ended = core.run();
     logs.flush(FLUSH);
-    let (outcome, _) = ended.map_err(|error| format!("the core loop failed: {error}"))?;
-    Ok(outcome)
+    ended.map_err(|error| format!("the core loop failed: {error}"))
 }
 
 /// The milestone of a seed that was read; shared with dev mode.
@@ -202,17 +232,4 @@ fn prepare_process() -> Vec<String> {
         fs::write("/proc/sys/vm/max_map_count", MAX_MAPPINGS).map_err(|error| error.to_string()),
     );
     problems
-}
-
-/// Ends the machine. All Entes have ended; what is left are processes nobody answers for.
-fn end(outcome: Outcome) -> ! {
-    let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
-    sync();
-    let mode = match outcome {
-        Outcome::PowerOff => RebootMode::RB_POWER_OFF,
-        Outcome::Halt => RebootMode::RB_HALT_SYSTEM,
-        Outcome::Reboot | Outcome::Leave => RebootMode::RB_AUTOBOOT,
-    };
-    let failed = reboot(mode);
-    rescue::exec(&format!("reboot(2) failed: {failed:?}"))
 }

@@ -9,8 +9,14 @@ mod bus;
 mod cmdline;
 mod console;
 mod core;
+mod crash;
 mod dev;
+mod devices;
+mod disks;
+mod down;
 mod faults;
+mod hardware;
+mod lastwords;
 #[allow(dead_code, reason = "the rings are read by the bus")]
 mod logs;
 mod machine;
@@ -18,9 +24,12 @@ mod mounts;
 mod natives;
 mod platform;
 mod poller;
+mod poweroff;
 mod rescue;
 mod run_dir;
 mod seed;
+mod uevents;
+mod watchdog;
 mod wiring;
 
 use std::process::ExitCode;

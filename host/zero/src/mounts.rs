@@ -102,6 +102,77 @@ fn listed(mounts: &str, target: &str, fstype: &str) -> bool {
     })
 }
 
+/// A file system that is mounted somewhere in PID 1's namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Where.
+    pub target: String,
+    /// Its type, such as `ext4`.
+    pub fstype: String,
+}
+
+impl Mount {
+    /// Whether it has nothing that could be written anywhere: there is no reason to make it
+    /// read-only.
+    #[must_use]
+    pub fn is_memory(&self) -> bool {
+        ["rootfs", "ramfs", "tmpfs"].contains(&self.fstype.as_str())
+    }
+}
+
+/// All mounts of PID 1's namespace, in the kernel's order: a later one may lie on an earlier one.
+/// Empty without `/proc`.
+#[must_use]
+pub fn read() -> Vec<Mount> {
+    let bytes = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    parse(&String::from_utf8_lossy(&bytes))
+}
+
+/// Reads the text of proc_pid_mountinfo(5). A target that is no UTF-8 was replaced by then, and
+/// will not be found.
+#[must_use]
+pub fn parse(mountinfo: &str) -> Vec<Mount> {
+    let fields = |line: &str| {
+        let (left, right) = line.split_once(" - ")?;
+        Some(Mount {
+            target: unescape(left.split(' ').nth(4)?),
+            fstype: right.split(' ').next()?.to_owned(),
+        })
+    };
+    mountinfo.lines().filter_map(fields).collect()
+}
+
+/// Whether PID 1 mounts this for itself.
+#[must_use]
+pub fn is_api(target: &str, fstype: &str) -> bool {
+    let same = |it: &ApiMount| it.target == target && it.fstype == fstype;
+    MOUNTS.iter().any(same)
+}
+
+/// Takes the kernel's escapes (three octal digits after a backslash) out of a path.
+#[must_use]
+pub fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let octal = after.get(..3).and_then(|digits| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(digits, 8).ok()
+        });
+        rest = match octal.filter(|_| first == b'\\') {
+            Some(byte) => {
+                bytes.push(byte);
+                after.get(3..).unwrap_or_default()
+            }
+            None => {
+                bytes.push(first);
+                after
+            }
+        };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// `/dev/fd` and its like, which shells rely on.
 fn link_standard_devices() {
     for (link, to) in [
@@ -129,6 +200,18 @@ mod tests {
         assert!(!listed(MOUNTED, "/run", "tmpfs"));
         assert!(!listed(MOUNTED, "/dev", "tmpfs"));
         assert!(!listed("", "/proc", "proc"));
+    }
+
+    #[test]
+    fn mountinfo_is_read_with_its_escapes_and_optional_fields() {
+        let text = "36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 shared:2 - ext3 /dev/root rw\n\
+                    nonsense\n";
+        let mount = |target: &str, fstype: &str| Mount {
+            target: target.into(),
+            fstype: fstype.into(),
+        };
+        assert_eq!(parse(text), [mount("/mnt 2", "ext3")]);
+        assert_eq!(unescape(r"a\134b\04"), r"a\b\04");
     }
 
     #[test]

@@ -120,6 +120,19 @@ impl Poller {
         })
     }
 
+    /// Takes one more signal. Comes before the first thread, as the signal is blocked by it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses, which only a defect can make it do.
+    pub fn take_also(&mut self, signal: Signal) -> io::Result<()> {
+        let mut mask: SigSet = TAKEN.iter().copied().collect();
+        mask.add(signal);
+        mask.thread_block()?;
+        self.signals.set_mask(&mask)?;
+        Ok(())
+    }
+
     /// A handle that wakes the loop.
     #[must_use]
     pub fn wake_handle(&self) -> Wake {

@@ -186,7 +186,7 @@ impl Core {
     }
 
     fn power(&mut self, power: Power) -> Result<(), BusError> {
-        if self.leaving.is_some() {
+        if self.down.is_some() {
             return Err(BusError::new(
                 ErrorCode::Refused,
                 "everything is being stopped already",

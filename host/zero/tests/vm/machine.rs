@@ -1,6 +1,6 @@
 //! What the tests inside QEMU share: seeds, images, and a booted machine.
 
-use arje_qemu::kernel::Search;
+use arje_qemu::kernel::{Kernel, Search};
 use arje_qemu::{Machine, Output, Vm};
 use initrd_builder::tree::{Node, Tree};
 use initrd_builder::{Options, assemble, cpio};
@@ -98,11 +98,17 @@ fn helpers(folder: &Path) -> PathBuf {
 
 /// The files of an image with this seed and all guests at hand.
 pub fn tree(folder: &Path, seed: &Value) -> Tree {
+    tree_with(folder, seed, |_| {})
+}
+
+/// The same, of an image built with other options.
+pub fn tree_with(folder: &Path, seed: &Value, adjust: impl FnOnce(&mut Options)) -> Tree {
     let path = folder.join("seed.card.json");
     std::fs::write(&path, seed.to_string()).unwrap();
     let mut options = Options::new(path);
     options.components = vec![arje_guest_artifacts::components()];
     options.helpers = vec![helpers(folder)];
+    adjust(&mut options);
     assemble(&options).unwrap().tree
 }
 
@@ -131,6 +137,12 @@ pub fn changed(tree: &Tree, path_starts_with: &str, change: impl Fn(&mut Vec<u8>
     out
 }
 
+/// The kernel that is booted, and where its modules are.
+pub fn kernel() -> Kernel {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../kernel");
+    Search::here(cache).find(None).unwrap()
+}
+
 /// A booted machine; ends with the value.
 pub struct Booted {
     pub vm: Vm,
@@ -142,9 +154,7 @@ impl Booted {
         let image = folder.path().join("image");
         // Not compressed: the kernel takes that, too, and a test image is used once.
         std::fs::write(&image, cpio::pack(tree, 0).unwrap()).unwrap();
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../kernel");
-        let kernel = Search::here(cache).find(None).unwrap();
-        let mut machine = Machine::new(kernel.image);
+        let mut machine = Machine::new(kernel().image);
         adjust(&mut machine);
         Booted {
             vm: Vm::boot(&machine, &image).unwrap(),

@@ -6,5 +6,11 @@
 )]
 
 mod boot;
+mod devices;
+mod idle;
 mod machine;
+mod power;
+mod rescue;
 mod third_party;
+mod uevents;
+mod watchdog;

@@ -1,0 +1,113 @@
+//! The end of the core loop: leaving, being hurried, and in dev mode when to.
+
+use super::{Core, Ended, Mode};
+use crate::down::{self, Down, Outcome};
+use arje_card::{Payload, Supervision};
+use arje_supervisor::{EventKind, State};
+use std::time::Instant;
+
+impl Core {
+    pub(super) fn leave(&mut self, outcome: Outcome) {
+        if self.down.is_some() {
+            return;
+        }
+        self.all_ready = self.not_ready().is_empty();
+        if self.mode != Mode::Machine {
+            for (label, state) in self.not_ready() {
+                self.console
+                    .line(format!("Ente {label} is {state}, not ready"));
+            }
+        }
+        let now = Instant::now();
+        let down = Down::new(outcome, self.machine.shutdown, now);
+        let for_entes = down.for_entes(now);
+        self.down = Some(down);
+        self.feed(EventKind::Shutdown {
+            deadline_ms: for_entes.as_millis() as u64,
+        });
+    }
+
+    /// Ctrl-Alt-Del while the machine is going down.
+    pub(super) fn hurry(&mut self) {
+        let now = Instant::now();
+        let Some(for_entes) = self.down.as_mut().and_then(|down| down.hurry(now)) else {
+            return;
+        };
+        let waits = self.still_live();
+        self.console
+            .line(format!("shutdown: Ctrl-Alt-Del again; killing {waits}"));
+        self.feed(EventKind::Shutdown {
+            deadline_ms: for_entes.as_millis() as u64,
+        });
+    }
+
+    /// What is due by the clock, apart from the supervisor's deadline. Looked at in every turn, so
+    /// that a busy loop does not put it off.
+    pub(super) fn on_time(&mut self, now: Instant) {
+        self.machine.hardware.pet_if_due(now);
+        let mode = self.mode;
+        if let Some(down) = self.down.as_mut().filter(|_| mode == Mode::Machine)
+            && down.notice.is_due(now)
+        {
+            let left = down.deadline.saturating_duration_since(now);
+            let line = down::waits_for(&self.still_live(), left);
+            self.console.line(line);
+        }
+    }
+
+    /// The labels of Entes that still live.
+    fn still_live(&self) -> String {
+        let live = self.payload_states();
+        down::some_of(live.filter_map(|(label, state, _)| state.is_live().then_some(label)))
+    }
+
+    pub(super) fn ended(self) -> Ended {
+        Ended {
+            outcome: self
+                .down
+                .as_ref()
+                .map_or(Outcome::Leave, |down| down.outcome),
+            all_ready: self.all_ready,
+            deadline: self.down.map_or_else(Instant::now, |down| down.deadline),
+            watchdog: self.machine.hardware.into_watchdog(),
+        }
+    }
+
+    pub(super) fn should_leave(&self) -> bool {
+        match self.mode {
+            Mode::Machine => false,
+            Mode::Dev(_) if self.leave_at.is_some_and(|at| self.now() >= at) => true,
+            Mode::Dev(Some(_)) => self.pending.is_empty() && self.nothing_left_to_do(),
+            Mode::Dev(None) => false,
+        }
+    }
+
+    /// Every Ente with a payload has ended for good.
+    fn nothing_left_to_do(&self) -> bool {
+        self.payload_states()
+            .all(|(_, state, _)| matches!(state, State::Done | State::Failed))
+    }
+
+    /// Entes that should be Ready and are not. A one-shot should be Done.
+    fn not_ready(&self) -> Vec<(String, State)> {
+        self.payload_states()
+            .filter(|(_, state, supervision)| match state {
+                State::Ready => **supervision == Supervision::OneShot,
+                State::Done => false,
+                _ => true,
+            })
+            .map(|(label, state, _)| (label.to_owned(), state))
+            .collect()
+    }
+
+    fn payload_states(&self) -> impl Iterator<Item = (&str, State, &Supervision)> {
+        self.supervisor.statuses().filter_map(|status| {
+            let card = self.supervisor.card(status.id)?;
+            (card.payload != Payload::Virtual).then_some((
+                card.label.as_str(),
+                status.state,
+                &card.supervision,
+            ))
+        })
+    }
+}

@@ -1,0 +1,119 @@
+//! The hardware watchdog: petted while PID 1 lives, and the end of a machine whose PID 1 hangs.
+
+use crate::machine::{self, Booted, folder, kernel, seed, shell, tree_with};
+use arje_qemu::Machine;
+use arje_qemu::kernel::Kernel;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Boots with the module of a watchdog, armed for this end of the core.
+fn boot(kernel: &Kernel, module: &str, debug: &str, adjust: impl FnOnce(&mut Machine)) -> Booted {
+    let files = folder();
+    let image = tree_with(files.path(), &seed(vec![shell()]), |options| {
+        options.modules = vec![module.into()];
+        options.modules_dir = kernel.modules.clone();
+    });
+    let booted = Booted::with_tree(folder(), &image, |machine| {
+        machine.kernel = kernel.image.clone();
+        machine.append = vec!["ente.watchdog=10".into(), format!("ente.debug={debug}")];
+        adjust(machine);
+    });
+    booted.wait(machine::PROMPT);
+    booted.wait("the hardware watchdog is armed, 10 s");
+    booted
+}
+
+#[test]
+fn a_hung_pid_1_is_reset_and_a_living_one_is_not() {
+    let mut booted = boot(&kernel(), "softdog", "hang", |_| {});
+    // Longer than the device waits without a pet.
+    booted.run("sleep 15");
+    assert_eq!(
+        booted.run("cat /sys/class/watchdog/watchdog0/state"),
+        "active\n"
+    );
+    booted.vm.send_line("kill -QUIT 1").unwrap();
+    booted.vm.wait_exit(machine::DEADLINE).unwrap();
+    let console = booted.vm.console();
+    assert!(
+        console.contains("softdog: Initiating system reboot"),
+        "{console}"
+    );
+}
+
+#[test]
+fn whoever_works_in_the_rescue_shell_is_not_reset() {
+    let mut booted = boot(&kernel(), "softdog", "crash-panic", |_| {});
+    booted.vm.send_line("kill -QUIT 1").unwrap();
+    booted.wait("rescue: the hardware watchdog is disarmed");
+    booted.wait("rescue# ");
+    assert_eq!(
+        booted.run("cat /sys/class/watchdog/watchdog0/state"),
+        "inactive\n"
+    );
+    booted.vm.send_line("poweroff").unwrap();
+    booted.vm.wait_exit(machine::DEADLINE).unwrap();
+}
+
+/// A watchdog that is a device of QEMU's. Kernels for virtual machines have no driver for one, so
+/// this boots the distribution's other kernel.
+#[test]
+fn qemu_carries_out_what_its_watchdog_was_told() {
+    let kernel = full_kernel();
+    let mut booted = boot(&kernel, "i6300esb", "hang", |machine| {
+        let words = ["-device", "i6300esb", "-watchdog-action", "poweroff"];
+        machine.extra.extend(words.map(Into::into));
+    });
+    booted.vm.send_line("kill -QUIT 1").unwrap();
+    booted.vm.wait_exit(machine::DEADLINE).unwrap();
+    let console = booted.vm.console();
+    assert!(
+        !console.contains("reboot: "),
+        "the kernel did it: {console}"
+    );
+    assert!(!console.contains("Kernel panic"), "{console}");
+}
+
+/// The kernel for real machines, and of its modules only the watchdogs': fetched with the package
+/// manager, not installed.
+fn full_kernel() -> Kernel {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../kernel-full");
+    unpacked(&place).unwrap_or_else(|| {
+        fetch(&place);
+        unpacked(&place).unwrap()
+    })
+}
+
+fn unpacked(place: &Path) -> Option<Kernel> {
+    let only = |folder: PathBuf| {
+        let mut entries = std::fs::read_dir(folder).ok()?;
+        Some(entries.next()?.ok()?.path())
+    };
+    let image = only(place.join("boot"))?;
+    let modules = only(place.join("lib/modules"))?;
+    Some(Kernel {
+        image,
+        release: Some(modules.file_name()?.to_str()?.to_owned()),
+        modules: Some(modules),
+    })
+}
+
+fn fetch(place: &Path) {
+    let work = place.with_extension("fetch");
+    let _ = std::fs::remove_dir_all(&work);
+    std::fs::create_dir_all(work.join("tree")).unwrap();
+    let script = "
+        set -e
+        package=$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: \\(linux-image-[^ ]*\\)$/\\1/p')
+        apt-get download \"$package\" >&2
+        dpkg --fsys-tarfile *.deb | tar -x -C tree --wildcards \
+            './boot/vmlinuz-*' './lib/modules/*/kernel/drivers/watchdog'
+    ";
+    let status = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(&work)
+        .status();
+    assert!(status.unwrap().success(), "cannot fetch linux-image-amd64");
+    std::fs::rename(work.join("tree"), place).unwrap();
+    std::fs::remove_dir_all(&work).unwrap();
+}
