@@ -56,7 +56,8 @@ fn a_seed_comes_up_with_its_milestones_and_a_shell() {
 
     // Ctrl-C reaches the foreground job: the shell has a controlling terminal. The words are
     // typed with quotes in them, so that the terminal's echo is not taken for the output.
-    let job = "sh -c 'trap \"echo cau\"\"ght; exit\" INT; echo ar\"\"med; sleep 1000'";
+    let job =
+        "sh -c 'trap \"echo cau\"\"ght; exit\" INT; echo ar\"\"med; while :; do sleep 1; done'";
     booted.vm.send_line(job).unwrap();
     booted.wait("armed");
     booted.vm.send_line("\x03").unwrap();
