@@ -40,6 +40,11 @@ const LIBRARIES: [&str; 9] = [
     "/etc/ld.so.preload",
 ];
 
+/// Whether this version can keep signals inside.
+pub(super) fn keeps_signals(version: Option<u32>) -> bool {
+    version.is_some_and(|version| version >= 6)
+}
+
 /// The rule set of a Card, for this version of landlock.
 pub(super) fn landlock(
     card: &Card,
@@ -52,7 +57,11 @@ pub(super) fn landlock(
     if !is_confined(&card.permissions) {
         return Ok(None);
     }
-    let scoped = if version >= 6 { SCOPE_SIGNAL } else { 0 };
+    let scoped = if keeps_signals(Some(version)) {
+        SCOPE_SIGNAL
+    } else {
+        0
+    };
     let mut rules = Rules {
         known: known(version),
         paths: Vec::new(),

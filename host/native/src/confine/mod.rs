@@ -39,16 +39,17 @@ pub(crate) fn confinement(
     kernel: &Kernel,
 ) -> Result<Confinement, String> {
     let confined = is_confined(&card.permissions);
-    let namespaces = namespaces(card);
+    let init = has_init(card, kernel);
+    let namespaces = namespaces(card, init);
     let user = card.soma.run_as.as_ref();
     let changes_user = user.is_some_and(|user| user.uid != 0);
     Ok(Confinement {
         namespaces,
         host_name: namespaces.uts.then(|| host_name(&card.label)).flatten(),
         loopback: namespaces.net && card.permissions.networking != Networking::None,
-        mounts: mounts::mounts(card)?,
+        mounts: mounts::mounts(card, init)?,
         user_namespace: card.soma.namespaces.user.then(|| id_maps(user)),
-        init: card.soma.namespaces.pid,
+        init,
         affinity: card.soma.cpu_affinity.as_deref().map(cpu_mask),
         no_new_privileges: confined || changes_user,
         landlock: landlock::landlock(card, program, kernel.landlock)?,
@@ -62,12 +63,19 @@ pub(crate) fn confinement(
     })
 }
 
+/// Whether the Card has a PID namespace. A confined one needs it where landlock cannot keep its signals inside: user 0
+/// would end other Entes, and reboot the machine with a signal to process 1.
+fn has_init(card: &Card, kernel: &Kernel) -> bool {
+    card.soma.namespaces.pid
+        || is_confined(&card.permissions) && !landlock::keeps_signals(kernel.landlock)
+}
+
 /// Those that the Card names, those that its permissions need, and a mount namespace for the others' mounts: a PID
 /// namespace without its own `/proc`, or a cgroup namespace without its own hierarchy, would show what is outside.
-fn namespaces(card: &Card) -> Namespaces {
+fn namespaces(card: &Card, init: bool) -> Namespaces {
     let own = card.soma.namespaces;
     Namespaces {
-        mount: own.mount || own.pid || own.cgroup || is_confined(&card.permissions),
+        mount: own.mount || init || own.cgroup || is_confined(&card.permissions),
         net: own.net || card.permissions.networking < Networking::Outbound,
         uts: own.uts,
         ipc: own.ipc,

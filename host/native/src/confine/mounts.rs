@@ -41,12 +41,12 @@ const KERNEL_SETTINGS: [&str; 9] = [
 /// Mode of a tmpfs: whatever users the Ente's processes have, and nobody else sees it.
 const TMPFS_MODE: u16 = 0o1777;
 
-/// All mounts of a Card.
-pub(super) fn mounts(card: &Card) -> Result<Vec<Mount<CString>>, String> {
+/// All mounts of a Card; `init`: whether it has a PID namespace.
+pub(super) fn mounts(card: &Card, init: bool) -> Result<Vec<Mount<CString>>, String> {
     let confined = is_confined(&card.permissions);
     let writes = card.permissions.filesystem == Filesystem::ReadWrite;
     let mut list = List::default();
-    if card.soma.namespaces.pid {
+    if init {
         list.add(MountAction::Proc { read_only: !writes }, "/proc")?;
     }
     if card.soma.namespaces.cgroup {
@@ -187,7 +187,11 @@ mod tests {
 
     fn targets(card: &Card) -> Vec<(String, u16)> {
         let of = |mount: Mount<CString>| (mount.target.into_string().unwrap(), mount.create_below);
-        mounts(card).unwrap().into_iter().map(of).collect()
+        mounts(card, card.soma.namespaces.pid)
+            .unwrap()
+            .into_iter()
+            .map(of)
+            .collect()
     }
 
     #[test]

@@ -82,8 +82,9 @@ pub fn answers(text: &str) -> BTreeMap<String, String> {
 /// difference, and not the machine.
 pub fn denies(free: &Card, confined: &Card, expected: &[(&str, &str)]) {
     let attempts: Vec<&str> = expected.iter().map(|(attempt, _)| *attempt).collect();
-    let free = tries(free, &attempts);
+    // In this order: what is made or removed without confinement would be in the way with it.
     let confined = tries(confined, &attempts);
+    let free = tries(free, &attempts);
     for (attempt, answer) in expected {
         assert_eq!(free[*attempt], "ok", "{attempt} without confinement");
         assert_eq!(confined[*attempt], *answer, "{attempt} with confinement");

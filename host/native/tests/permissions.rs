@@ -1,0 +1,538 @@
+//! Each permission, found in force by a program that tries what it forbids. These tests need user 0.
+//!
+//! What could harm the machine, should it be let through, is tried in confinement only.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test program: its helpers fail the test that calls them"
+)]
+
+#[path = "common/attempts.rs"]
+mod attempts;
+mod common;
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+
+use arje_card::{Bind, Card, Filesystem, Networking, Readiness, RunAs, Tmpfs};
+use arje_native::{ExitStatus, StartCause, StartRequest, enforceable};
+use attempts::{answers, denies, finds, permit, probing, start, start_in, tries, tries_in};
+use common::{end, launcher, read_all};
+
+fn free() -> Card {
+    probing(|_| {})
+}
+
+fn networking(networking: Networking) -> Card {
+    probing(|card| permit(card, networking, Filesystem::ReadWrite, true))
+}
+
+fn filesystem(filesystem: Filesystem) -> Card {
+    probing(|card| permit(card, Networking::Full, filesystem, true))
+}
+
+fn without_processes() -> Card {
+    probing(|card| permit(card, Networking::Full, Filesystem::ReadWrite, false))
+}
+
+/// The narrowest Card, and the three that are narrow in one respect only.
+fn confined() -> [Card; 4] {
+    [
+        probing(|card| permit(card, Networking::None, Filesystem::None, false)),
+        networking(Networking::Loopback),
+        filesystem(Filesystem::ReadOnly),
+        without_processes(),
+    ]
+}
+
+#[test]
+fn a_card_says_what_is_enforced() {
+    for card in confined() {
+        assert_eq!(enforceable(&card), Ok(()));
+    }
+}
+
+#[test]
+fn no_network_reaches_nothing() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let connect = format!("connect:tcp:127.0.0.1:{port}");
+    denies(
+        &free(),
+        &networking(Networking::None),
+        &[
+            (&connect, "ENETUNREACH"),
+            ("connect:udp:127.0.0.1:53", "ENETUNREACH"),
+            ("socket:inet:raw:1", "EPERM"),
+            ("socket:packet:raw", "EAFNOSUPPORT"),
+            ("socket:vsock", "EAFNOSUPPORT"),
+        ],
+    );
+    finds(&networking(Networking::None), &[("interface:lo", "down")]);
+}
+
+#[test]
+fn loopback_is_its_own() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let connect = format!("connect:tcp:127.0.0.1:{port}");
+    let card = networking(Networking::Loopback);
+    denies(
+        &free(),
+        &card,
+        &[
+            (&connect, "ECONNREFUSED"),
+            ("socket:inet:raw:1", "EPERM"),
+            ("socket:vsock", "EAFNOSUPPORT"),
+        ],
+    );
+    finds(
+        &card,
+        &[
+            ("interface:lo", "up"),
+            ("converse:80", "ok"),
+            ("connect:udp:192.0.2.1:53", "ENETUNREACH"),
+        ],
+    );
+}
+
+/// A cgroup for one test, gone after it.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    fn new(name: &str) -> Cgroup {
+        let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+            .into_iter()
+            .map(PathBuf::from)
+            .find(|folder| folder.join("cgroup.procs").exists())
+            .unwrap();
+        let folder = root.join(format!("arje-test-{name}-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        Cgroup(folder)
+    }
+
+    fn open(&self) -> File {
+        File::open(&self.0).unwrap()
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn outbound_connects_and_never_listens() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let connect = format!("connect:tcp:127.0.0.1:{port}");
+    let cgroup = Cgroup::new("outbound");
+    let folder = cgroup.open();
+    let expected = [
+        ("bind:tcp:127.0.0.1:4001", "EPERM"),
+        ("bind:udp:127.0.0.1:4001", "EPERM"),
+        ("bind:udp:any6:4001", "EPERM"),
+        ("bind:tcp:any6:4001", "EPERM"),
+        ("listen:127.0.0.1:0", "EPERM"),
+        ("socket:inet:tcp:262", "EPROTONOSUPPORT"),
+        ("socket:inet:raw:1", "EPERM"),
+        ("socket:packet:raw", "EAFNOSUPPORT"),
+        ("socket:vsock", "EAFNOSUPPORT"),
+        (connect.as_str(), "ok"),
+        ("bind:udp:127.0.0.1:0", "ok"),
+        ("bind:tcp:any6:0", "ok"),
+    ];
+    let attempts = expected.map(|(attempt, _)| attempt);
+    let free = tries(&free(), &attempts);
+    let found = tries_in(
+        &networking(Networking::Outbound),
+        &attempts,
+        Some(folder.as_fd()),
+    );
+    for (attempt, answer) in expected {
+        assert_eq!(free[attempt], "ok", "{attempt} without confinement");
+        assert_eq!(found[attempt], answer, "{attempt} with confinement");
+    }
+}
+
+#[test]
+fn outbound_without_a_cgroup_does_not_start() {
+    let card = networking(Networking::Outbound);
+    let error = launcher().start(&StartRequest::new(&card, 1)).unwrap_err();
+    assert!(
+        matches!(&error.cause, StartCause::Unenforceable(reasons) if reasons[0].starts_with("permissions.networking")),
+        "{error}"
+    );
+}
+
+#[test]
+fn read_only_reads_everything_and_writes_what_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for name in ["rw", "ro", "tmp"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    for name in ["file", "rw/file", "ro/file"] {
+        fs::write(at(name), "x").unwrap();
+    }
+    let bind = |name: &str, ro| Bind {
+        source: at(name),
+        target: at(name),
+        ro,
+    };
+    let give = |card: &mut Card| {
+        card.soma.namespaces.mount = true;
+        card.soma.mounts.binds = vec![bind("rw", false), bind("ro", true)];
+        card.soma.mounts.tmpfs = vec![Tmpfs {
+            target: at("tmp"),
+            size_bytes: None,
+        }];
+    };
+    let mut card = filesystem(Filesystem::ReadOnly);
+    give(&mut card);
+    let of = |name: &str, path: &str| format!("{name}:{}", at(path));
+    let refused = [
+        (of("open-write", "file"), "EROFS"),
+        (of("truncate", "file"), "EROFS"),
+        (of("chmod", "file"), "EROFS"),
+        (of("chown", "file:1"), "EROFS"),
+        (of("utime", "file"), "EROFS"),
+        (of("make", "new"), "EROFS"),
+        (of("mkdir", "new-folder"), "EROFS"),
+        (of("unlink", "file"), "EROFS"),
+        (
+            "open-write:/proc/sys/kernel/core_pattern".to_owned(),
+            "EROFS",
+        ),
+        ("open-write:/proc/self/oom_score_adj".to_owned(), "EROFS"),
+    ];
+    let refused: Vec<(&str, &str)> = refused.iter().map(|(a, b)| (a.as_str(), *b)).collect();
+    denies(&free(), &card, &refused);
+    fs::write(at("file"), "x").unwrap();
+    let allowed = [
+        (of("read", "file"), "ok"),
+        (of("write", "rw/file"), "ok"),
+        (of("make", "rw/new"), "ok"),
+        (of("unlink", "rw/new"), "ok"),
+        (of("make", "tmp/new"), "ok"),
+        (of("read", "ro/file"), "ok"),
+        (of("open-write", "ro/file"), "EROFS"),
+        ("read:/etc/passwd".to_owned(), "ok"),
+        ("list:/".to_owned(), "ok"),
+        ("write:/dev/null".to_owned(), "ok"),
+        ("read:/dev/urandom".to_owned(), "ok"),
+        ("exists:/dev/mem".to_owned(), "ENOENT"),
+        ("make:/dev/new".to_owned(), "EROFS"),
+        ("count:/dev".to_owned(), "10"),
+    ];
+    let allowed: Vec<(&str, &str)> = allowed.iter().map(|(a, b)| (a.as_str(), *b)).collect();
+    finds(&card, &allowed);
+}
+
+#[test]
+fn no_files_are_the_program_and_its_libraries() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir(at("given")).unwrap();
+    fs::write(at("given/file"), "x").unwrap();
+    fs::write(at("file"), "x").unwrap();
+    let mut card = filesystem(Filesystem::None);
+    card.soma.namespaces.mount = true;
+    card.soma.mounts.binds = vec![Bind {
+        source: at("given"),
+        target: at("given"),
+        ro: true,
+    }];
+    let of = |name: &str, path: &str| format!("{name}:{}", at(path));
+    let socket = at("socket");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let connect = format!("connect-unix:{socket}");
+    let refused = [
+        (of("read", "file"), "EACCES"),
+        (of("list", ""), "EACCES"),
+        ("read:/etc/passwd".to_owned(), "EACCES"),
+        ("list:/".to_owned(), "EACCES"),
+        ("list:/dev".to_owned(), "EACCES"),
+        ("read:/proc/self/status".to_owned(), "EACCES"),
+        (of("make", "new"), "EROFS"),
+        (connect.clone(), "EAFNOSUPPORT"),
+    ];
+    let refused: Vec<(&str, &str)> = refused.iter().map(|(a, b)| (a.as_str(), *b)).collect();
+    denies(&free(), &card, &refused);
+    let allowed = [
+        (of("read", "given/file"), "ok"),
+        (of("open-write", "given/file"), "EROFS"),
+        ("list:/usr/lib".to_owned(), "ok"),
+        ("write:/dev/null".to_owned(), "ok"),
+        ("read:/dev/urandom".to_owned(), "ok"),
+    ];
+    let allowed: Vec<(&str, &str)> = allowed.iter().map(|(a, b)| (a.as_str(), *b)).collect();
+    finds(&card, &allowed);
+}
+
+#[test]
+fn a_dynamic_program_and_a_script_run_without_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script");
+    fs::write(&script, "#!/bin/sh\nexit 7\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    for (program, code) in [("/bin/true", 0), (script.to_str().unwrap(), 7)] {
+        let mut card = filesystem(Filesystem::None);
+        common::payload(&mut card).exec = program.into();
+        let (started, output) = start(&card, &[]);
+        let text = read_all(output);
+        assert_eq!(end(&started), ExitStatus::Code(code), "{program}: {text}");
+    }
+}
+
+#[test]
+fn read_write_is_files_and_not_the_kernel() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let of = |name: &str, path: &str| format!("{name}:{}", at(path));
+    let expected = [
+        (of("make", "new"), "ok"),
+        (of("chmod", "new"), "ok"),
+        (of("chown", "new:4711"), "ok"),
+        (of("mkdir", "folder"), "ok"),
+        (format!("rename:{}:{}", at("new"), at("folder/new")), "ok"),
+        (of("block-device", "device"), "EACCES"),
+        (
+            "open-write:/proc/sys/kernel/core_pattern".to_owned(),
+            "EROFS",
+        ),
+        ("open-write:/proc/sysrq-trigger".to_owned(), "EROFS"),
+        ("open-write:/sys/kernel/uevent_helper".to_owned(), "EROFS"),
+        ("open-write:/proc/self/oom_score_adj".to_owned(), "ok"),
+    ];
+    let expected: Vec<(&str, &str)> = expected
+        .iter()
+        .map(|(a, b)| (a.as_str(), *b))
+        .filter(|(attempt, _)| {
+            let path = attempt.split(':').nth(1).unwrap();
+            !path.starts_with("/sys") && !path.starts_with("/proc/sysrq")
+                || fs::exists(path).unwrap()
+        })
+        .collect();
+    finds(&networking(Networking::Loopback), &expected);
+}
+
+#[test]
+fn without_processes_there_are_threads_only() {
+    denies(
+        &free(),
+        &without_processes(),
+        &[
+            ("fork", "EPERM"),
+            ("old-fork", "EPERM"),
+            ("vfork", "EPERM"),
+            ("clone3", "ENOSYS"),
+            ("thread", "ok"),
+        ],
+    );
+    // Another program in the same process is not another process.
+    let (started, output) = start(&without_processes(), &["exec:/bin/true", "unreached"]);
+    assert_eq!(read_all(output), "");
+    assert_eq!(end(&started), ExitStatus::Code(0));
+}
+
+#[test]
+fn with_processes_a_confined_card_can_start_them() {
+    finds(
+        &networking(Networking::None),
+        &[
+            ("fork", "ok"),
+            ("vfork", "ok"),
+            ("thread", "ok"),
+            ("clone3", "ENOSYS"),
+        ],
+    );
+}
+
+#[test]
+fn the_ways_out_are_shut_whichever_permission_is_narrow() {
+    for card in confined() {
+        finds(
+            &card,
+            &[
+                ("mount:/tmp", "EPERM"),
+                ("umount:/proc", "EPERM"),
+                ("remount:/", "EPERM"),
+                ("unshare:0x10000000", "EPERM"),
+                ("unshare:0x20000", "EPERM"),
+                ("unshare:0x80", "EPERM"),
+                ("clone-user", "EPERM"),
+                ("clone3", "ENOSYS"),
+                ("settime", "EPERM"),
+                ("reboot", "EPERM"),
+                ("bpf", "EPERM"),
+                ("keyctl", "EPERM"),
+                ("io_uring", "EPERM"),
+                ("perf", "EPERM"),
+                ("userfaultfd", "EPERM"),
+                ("module", "EPERM"),
+                ("kexec", "EPERM"),
+                ("swapon", "EPERM"),
+                ("handle:/dev/null", "EPERM"),
+                ("tiocsti", "EPERM"),
+                ("x32", "ENOSYS"),
+                ("sethostname:x", "EPERM"),
+                ("ptrace:1", "EPERM"),
+                ("peek:1", "EPERM"),
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_32_bit_system_call_ends_the_process() {
+    for card in confined() {
+        let (started, _output) = start(&card, &["int80"]);
+        let killed = ExitStatus::Signal {
+            number: 31,
+            core_dumped: false,
+        };
+        assert_eq!(end(&started), killed);
+    }
+}
+
+#[test]
+fn user_0_keeps_what_its_permissions_are_for() {
+    let mut user = networking(Networking::Full);
+    permit(&mut user, Networking::None, Filesystem::ReadWrite, true);
+    user.soma.run_as = Some(RunAs {
+        uid: 4711,
+        gid: 4711,
+        groups: Vec::new(),
+    });
+    let nothing = probing(|card| permit(card, Networking::None, Filesystem::None, false));
+    for (card, capabilities, setuid) in [
+        (nothing, "0000000000000000", "EPERM"),
+        (user, "0000000000000000", "EPERM"),
+        (networking(Networking::Loopback), "00000000000005ff", "ok"),
+        (without_processes(), "0000000000003c1f", "EPERM"),
+        (filesystem(Filesystem::ReadOnly), "0000000000003de4", "ok"),
+    ] {
+        finds(
+            &card,
+            &[("capabilities", capabilities), ("setuid:4712", setuid)],
+        );
+    }
+}
+
+/// A process of the same user that is not the Ente's.
+struct Stranger(Child);
+
+impl Stranger {
+    fn new() -> Stranger {
+        Stranger(Command::new("/bin/sleep").arg("1000").spawn().unwrap())
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn other_processes_are_out_of_reach() {
+    let stranger = Stranger::new();
+    let number = stranger.0.id();
+    let memory = format!("open-write:/proc/{number}/mem");
+    let environment = format!("read:/proc/{number}/environ");
+    let namespace = format!("setns:/proc/{number}/ns/net");
+    for card in [networking(Networking::Loopback), without_processes()] {
+        denies(
+            &free(),
+            &card,
+            &[
+                (&memory, "EACCES"),
+                (&environment, "EACCES"),
+                (&namespace, "EACCES"),
+            ],
+        );
+    }
+}
+
+#[test]
+fn signals_stay_inside() {
+    let stranger = Stranger::new();
+    let kill = format!("kill:{}:0", stranger.0.id());
+    // With landlock before 6 a PID namespace does it.
+    // SAFETY: with this flag the call takes no structure and makes no descriptor.
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, 1) };
+    let expected = if version >= 6 { "EPERM" } else { "ESRCH" };
+    for card in [networking(Networking::Loopback), without_processes()] {
+        denies(&free(), &card, &[(&kill, expected)]);
+    }
+    let mut inside = networking(Networking::Loopback);
+    inside.soma.namespaces.pid = true;
+    denies(&free(), &inside, &[(&kill, "ESRCH")]);
+}
+
+#[test]
+fn sockets_in_the_file_system_are_left_to_who_talks_to_the_host() {
+    let narrow = |card: &mut Card| permit(card, Networking::None, Filesystem::None, false);
+    denies(
+        &free(),
+        &probing(narrow),
+        &[("socket:unix", "EAFNOSUPPORT")],
+    );
+    // Not through `start`: whether this version serves notifications is not the matter here.
+    let mut notifying = probing(narrow);
+    notifying.readiness = Readiness::Notify;
+    if enforceable(&notifying).is_ok() {
+        finds(&notifying, &[("socket:unix", "ok")]);
+    }
+}
+
+#[test]
+fn everything_together_holds() {
+    let cgroup = Cgroup::new("together");
+    let folder = cgroup.open();
+    let card = probing(|card| {
+        permit(card, Networking::None, Filesystem::None, false);
+        let own = &mut card.soma.namespaces;
+        (own.mount, own.pid, own.net, own.uts, own.ipc, own.user) =
+            (true, true, true, true, true, true);
+        card.soma.run_as = Some(RunAs {
+            uid: 4711,
+            gid: 4712,
+            groups: vec![4713],
+        });
+        card.soma.cpu_affinity = Some(vec![0]);
+        card.soma.rlimits.nofile = Some(32);
+        card.label = "together".into();
+    });
+    let attempts = [
+        "id",
+        "hostname",
+        "fork",
+        "list:/",
+        "interface:lo",
+        "kill:1:0",
+    ];
+    let (started, output) = start_in(&card, &attempts, Some(folder.as_fd()));
+    let text = read_all(output);
+    assert_eq!(end(&started), ExitStatus::Code(0), "{text}");
+    let found = answers(&text);
+    for (attempt, answer) in attempts.into_iter().zip([
+        "4711/4712,4713",
+        "together",
+        "EPERM",
+        "EACCES",
+        "down",
+        "EPERM",
+    ]) {
+        assert_eq!(found[attempt], answer, "{attempt}");
+    }
+}
