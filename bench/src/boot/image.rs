@@ -254,7 +254,7 @@ fn native(n: usize) -> Card {
         ..NativePayload::default()
     });
     let mut card = Card::new(id(1 + n), format!("native-{n:02}"), payload, SUPERVISION);
-    // Native Cards run unconfined and must say so.
+    // Unconfined, as its peers start it.
     card.permissions.networking = Networking::Full;
     card.permissions.filesystem = Filesystem::ReadWrite;
     card.permissions.processes = true;

@@ -207,7 +207,7 @@ fn runs_once(payload: &Payload) -> bool {
     }
 }
 
-/// What a native Card has to say as long as native Cards run unconfined (`docs/native.md`).
+/// What a program that nobody has looked at yet needs, at most; its author narrows it (`docs/confinement.md`).
 fn unconfined() -> Permissions {
     Permissions {
         networking: Networking::Full,

@@ -22,6 +22,7 @@ mod request;
 mod signal;
 
 pub use capture::OutputPipes;
+pub use confine::worker_confinement;
 pub use console::{ConsoleError, ConsoleName, active_console, console_of};
 pub use enforce::enforceable;
 pub use environment::DEFAULT_PATH;

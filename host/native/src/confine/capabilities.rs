@@ -37,12 +37,7 @@ pub(super) fn kept(card: &Card) -> Option<u64> {
         // The host's network with all its settings.
         Networking::Full => NET_BIND_SERVICE | NET_BROADCAST | NET_ADMIN | NET_RAW,
     };
-    let files = match permissions.filesystem {
-        Filesystem::None => 0,
-        // "Reading" is reading what user 0 can read.
-        Filesystem::ReadOnly => DAC_READ_SEARCH,
-        Filesystem::ReadWrite => CHOWN | DAC_OVERRIDE | DAC_READ_SEARCH | FOWNER | FSETID,
-    };
+    let files = for_files(permissions.filesystem);
     // A service that starts others gives them users of their own, and signals them. Without that, its user is the
     // Card's to choose.
     let processes = if permissions.processes {
@@ -51,4 +46,25 @@ pub(super) fn kept(card: &Card) -> Option<u64> {
         0
     };
     Some(network | files | processes)
+}
+
+/// What a process keeps in which a component of this Card runs: what the component can use in PID 1, too.
+pub(super) fn kept_for_component(card: &Card) -> u64 {
+    if card.soma.run_as.as_ref().is_some_and(|user| user.uid != 0) {
+        return 0;
+    }
+    let network = match card.permissions.networking {
+        Networking::None => 0,
+        _ => NET_BIND_SERVICE,
+    };
+    network | for_files(card.permissions.filesystem)
+}
+
+fn for_files(filesystem: Filesystem) -> u64 {
+    match filesystem {
+        Filesystem::None => 0,
+        // "Reading" is reading what user 0 can read.
+        Filesystem::ReadOnly => DAC_READ_SEARCH,
+        Filesystem::ReadWrite => CHOWN | DAC_OVERRIDE | DAC_READ_SEARCH | FOWNER | FSETID,
+    }
 }

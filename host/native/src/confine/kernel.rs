@@ -19,8 +19,8 @@ pub(crate) struct Kernel {
     pub(crate) seccomp: bool,
     /// Whether mounts can be changed together (`mount_setattr(2)`, since Linux 5.12), which binds need.
     pub(crate) mount_attributes: bool,
-    /// Whether a cgroup can forbid to choose a port.
-    pub(crate) port_filter: bool,
+    /// Says whether a cgroup can forbid to choose a port. Asked only for Cards that need it: the answer loads a program.
+    pub(crate) port_filter: fn() -> bool,
     /// The names in `/proc/self/ns`.
     pub(crate) namespaces: BTreeSet<String>,
     /// The CPUs that this process may use.
@@ -37,7 +37,7 @@ impl Kernel {
             landlock: Some(7),
             seccomp: true,
             mount_attributes: true,
-            port_filter: true,
+            port_filter: || true,
             namespaces: all.into_iter().map(String::from).collect(),
             cpus: [0, 1].into(),
         }
@@ -51,7 +51,7 @@ impl Kernel {
             landlock: landlock_version(),
             seccomp: has_seccomp(),
             mount_attributes: has_mount_attributes(),
-            port_filter: ports::available(),
+            port_filter: ports::available,
             namespaces: namespaces(Path::new("/proc/self/ns")),
             cpus: cpus(),
         })

@@ -10,6 +10,7 @@ mod mounts;
 mod ports;
 mod refuse;
 mod seccomp;
+mod worker;
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
@@ -20,6 +21,7 @@ use ente_spawn::{Confinement, Credentials, IdMaps, MAX_HOST_NAME_BYTES, Namespac
 pub(crate) use kernel::Kernel;
 pub(crate) use ports::forbid_chosen_ports;
 pub(crate) use refuse::refusals;
+pub use worker::worker_confinement;
 
 /// Whether a Card may do less than an unconfined process: then all the steps against ways out are in its plan.
 pub(crate) fn is_confined(permissions: &Permissions) -> bool {
@@ -142,6 +144,35 @@ mod tests {
         ] {
             assert_eq!(host_name(label), None, "{label}");
         }
+    }
+
+    #[test]
+    fn an_old_landlock_brings_an_init_to_confined_cards_only() {
+        use arje_card::{Id, NativePayload, Payload, Supervision};
+        let payload = Payload::Native(NativePayload::default());
+        let mut card = Card::new(Id::from_bytes([1; 16]), "x", payload, Supervision::OneShot);
+        let init = |card: &Card, landlock| {
+            let kernel = Kernel {
+                landlock,
+                ..Kernel::complete()
+            };
+            confinement(card, "/bin/x", &kernel).unwrap().init
+        };
+        assert_eq!(
+            [None, Some(5), Some(6)].map(|landlock| init(&card, landlock)),
+            [true, true, false]
+        );
+        card.permissions = Permissions {
+            networking: Networking::Full,
+            filesystem: Filesystem::ReadWrite,
+            processes: true,
+            ..Permissions::default()
+        };
+        assert!(!init(&card, None));
+        assert_eq!(
+            confinement(&card, "/bin/x", &Kernel::complete()).unwrap(),
+            Confinement::default()
+        );
     }
 
     #[test]

@@ -63,7 +63,8 @@ fn missing(field: &str, card: &Card, kernel: &Kernel) -> Option<&'static str> {
         Some("this kernel has no mount_setattr(2); use Linux 5.12 or later")
     } else if own_network && !kernel.namespaces.contains("net") {
         Some("this kernel has no network namespaces (CONFIG_NET_NS); use one that does")
-    } else if field == "networking" && networking == Networking::Outbound && !kernel.port_filter {
+    } else if field == "networking" && networking == Networking::Outbound && !(kernel.port_filter)()
+    {
         Some("this kernel cannot forbid ports by cgroup (CONFIG_CGROUP_BPF); use one that does")
     } else if field == "filesystem" && kernel.landlock.is_none() {
         Some("this kernel runs without landlock; add it to lsm= on the kernel command line")
@@ -278,7 +279,7 @@ mod tests {
                  that does, or say true",
             ),
             (
-                |k| k.port_filter = false,
+                |k| k.port_filter = || false,
                 |c| c.permissions.networking = Networking::Outbound,
                 "permissions.networking: \"outbound\", but this kernel cannot forbid ports by cgroup \
                  (CONFIG_CGROUP_BPF); use one that does, or say \"full\"",

@@ -6,6 +6,7 @@
 )]
 
 mod boot;
+mod confinement;
 mod devices;
 mod idle;
 mod machine;
