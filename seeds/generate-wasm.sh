@@ -69,6 +69,8 @@ endpoints() {
 }
 
 UNCONFINED='"permissions":{"networking":"full","filesystem":"read-write","processes":true}'
+# The shell is where `ente` is typed.
+WITH_BUS='"permissions":{"networking":"full","filesystem":"read-write","processes":true,"ipc":{"allow":["wit-v1"]}}'
 LOOPBACK=1
 READY=100
 CHAIN=200
@@ -77,7 +79,7 @@ FAN=300
 native() {
     card shell '{"Restart":{"initial":100,"max":5000}}' \
         '{"Native":{"exec":"/bin/sh","envp":[["PS1","arje# "]]}}'
-    printf ',"console":true,"priority":"critical",%s' "$UNCONFINED"
+    printf ',"console":true,"priority":"critical",%s' "$WITH_BUS"
     end
     card loopback '"OneShot"' '{"Native":{"exec":"/bin/busybox","argv":["ip","link","set","lo","up"]}}'
     printf ',"lifecycle":"oneshot","provides":[%s],%s' "$(endpoint $LOOPBACK)" "$UNCONFINED"

@@ -29,7 +29,8 @@ pub use request::{
     Target, Undecodable,
 };
 pub use response::{
-    EntePage, Identity, Log, LogLine, LogStream, Notice, Reply, Response, Rights, ServerFrame,
+    EntePage, Identity, Log, LogEntry, LogLine, LogRecord, LogSource, LostLines, Notice, Reply,
+    Response, Rights, ServerFrame,
 };
 pub use status::{
     EnteState, EnteStatus, EnteSummary, Exit, ExitKind, PayloadKind, Telemetry, Transition,

@@ -10,7 +10,7 @@ pub const MAX_LABEL: usize = 256;
 /// Bytes of a path, as in the kernel (`PATH_MAX`, limits.h).
 pub const MAX_PATH: usize = 4096;
 
-/// Lines that one request for logs can ask for; more than any ring keeps.
+/// Records that one request for logs can ask for; more than any Ente's are kept.
 pub const MAX_LOG_LINES: u32 = 10_000;
 
 /// Entes on one page of a list. A page stays far below [`MAX_FRAME`], and costs PID 1 little at a time.

@@ -90,9 +90,9 @@ pub struct Subscribe {
 pub struct Logs {
     /// Whose.
     pub target: Target,
-    /// The last so many lines.
+    /// The last so many records: lines, and places where lines are missing.
     pub lines: u32,
-    /// And from now on each further line.
+    /// And from now on each further one.
     pub follow: bool,
 }
 

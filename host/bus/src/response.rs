@@ -47,39 +47,92 @@ pub struct EntePage {
 }
 
 wire_enum! {
-    /// Where a line was written.
+    /// Where a line came from.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum LogStream {
-        /// Standard output.
-        0 => Out,
-        /// Standard error.
-        1 => Err,
-        /// Either: the two are one stream.
-        2 => Both,
+    pub enum LogSource {
+        /// Standard output of a process.
+        0 => Stdout,
+        /// Standard error of a process.
+        1 => Stderr,
+        /// A component, at this level.
+        2 => Trace,
+        /// A component, at this level.
+        3 => Debug,
+        /// A component, at this level; its standard output.
+        4 => Info,
+        /// A component, at this level; its standard error.
+        5 => Warn,
+        /// A component, at this level.
+        6 => Error,
     }
 }
 
-/// A line that an Ente wrote.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// When, in milliseconds since 1970 (UTC).
-    pub unix_ms: u64,
-    /// The incarnation that wrote it.
-    pub incarnation: u64,
-    /// Where to.
-    pub stream: LogStream,
-    /// As it was written, without the line end; not necessarily UTF-8.
-    pub text: Vec<u8>,
+impl LogSource {
+    /// The word for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
 }
 
-/// Lines of a log, oldest first.
+/// A line that an Ente printed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Where to.
+    pub source: LogSource,
+    /// Without the line end and control characters.
+    pub text: String,
+}
+
+/// Lines that were not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostLines {
+    /// How many.
+    pub lines: u64,
+    /// Their length.
+    pub bytes: u64,
+}
+
+wire_enum! {
+    /// What a record of a log holds.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum LogEntry {
+        /// A line.
+        0 => Line(line: LogLine),
+        /// At this place the Ente printed faster than it may.
+        1 => Lost(lost: LostLines),
+    }
+}
+
+/// A record of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRecord {
+    /// Its number, counted over the whole life of the Ente, restarts included.
+    pub number: u64,
+    /// When, in microseconds since 1970 (UTC).
+    pub time_us: u64,
+    /// The incarnation that printed it.
+    pub incarnation: u64,
+    /// What it is.
+    pub entry: LogEntry,
+}
+
+/// Part of a log, oldest record first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Log {
-    /// How many lines between the previous ones and these were not kept.
-    pub lost: u64,
-    /// The lines.
-    pub lines: Vec<LogLine>,
-    /// Whether more lines of the same answer follow in a [`ServerFrame::Log`].
+    /// How many records between the part before and this one were overwritten before they could be sent.
+    pub missed: u64,
+    /// The records.
+    pub records: Vec<LogRecord>,
+    /// Whether further parts follow, each in a [`ServerFrame::Log`]; always, as long as the log is followed.
     pub more: bool,
 }
 
@@ -130,7 +183,7 @@ wire_enum! {
         0 => Reply(reply: Reply),
         /// An event that was subscribed to.
         1 => Event(notice: Notice<Event>),
-        /// Further lines of a log.
+        /// A further part of a log.
         2 => Log(notice: Notice<Log>),
     }
 }

@@ -8,10 +8,10 @@ use std::fmt::Debug;
 
 use arje_bus::{
     BusError, EntePage, EnteState, EnteStatus, EnteSummary, ErrorCode, Event, Exit, ExitKind,
-    Filter, Happening, Hello, HelloAnswer, Identity, KillEnte, ListEntes, Log, LogLine, LogStream,
-    Logs, Notice, PayloadKind, Reply, Request, RequestFrame, Response, Rights, ServerFrame,
-    StopEnte, Subscribe, SwitchRoot, Target, Telemetry, Transition, Versions, Welcome, decode,
-    encode,
+    Filter, Happening, Hello, HelloAnswer, Identity, KillEnte, ListEntes, Log, LogEntry, LogLine,
+    LogRecord, LogSource, Logs, LostLines, Notice, PayloadKind, Reply, Request, RequestFrame,
+    Response, Rights, ServerFrame, StopEnte, Subscribe, SwitchRoot, Target, Telemetry, Transition,
+    Versions, Welcome, decode, encode,
 };
 use arje_card::Id;
 use serde::Serialize;
@@ -208,7 +208,7 @@ fn responses() {
             format!("04 {summary} 08 0109 00 01 01 01 0165 0102 01 01 07 03 06 0163"),
         ),
         (Response::Telemetry(telemetry), "05 0101 00 0102 03".into()),
-        (Response::Log(log()), "06 04 01 01 02 01 01ff 01".into()),
+        (Response::Log(log()), format!("06 {LOG}")),
     ];
     for (response, bytes) in cases {
         golden(&response, &bytes);
@@ -216,18 +216,25 @@ fn responses() {
 }
 
 fn log() -> Log {
-    let line = LogLine {
-        unix_ms: 1,
+    let record = |entry| LogRecord {
+        number: 9,
+        time_us: 300,
         incarnation: 2,
-        stream: LogStream::Err,
-        text: vec![0xff],
+        entry,
     };
+    let line = LogLine {
+        source: LogSource::Stderr,
+        text: "l".into(),
+    };
+    let lost = LostLines { lines: 5, bytes: 6 };
     Log {
-        lost: 4,
-        lines: vec![line],
+        missed: 4,
+        records: vec![record(LogEntry::Line(line)), record(LogEntry::Lost(lost))],
         more: true,
     }
 }
+
+const LOG: &str = "04 02 09 ac02 02 00 01 016c 09 ac02 02 01 05 06 01";
 
 #[test]
 fn events_and_lines_carry_the_serial_of_their_request() {
@@ -296,7 +303,7 @@ fn events_and_lines_carry_the_serial_of_their_request() {
         serial: 5,
         content: log(),
     };
-    golden(&ServerFrame::Log(notice), "02 05 04 01 01 02 01 01ff 01");
+    golden(&ServerFrame::Log(notice), &format!("02 05 {LOG}"));
 }
 
 #[test]
@@ -346,7 +353,15 @@ fn small_enums() {
     for (number, exit) in exits.iter().enumerate() {
         golden(exit, &format!("{number:02x}"));
     }
-    let streams = [LogStream::Out, LogStream::Err, LogStream::Both];
+    let streams = [
+        LogSource::Stdout,
+        LogSource::Stderr,
+        LogSource::Trace,
+        LogSource::Debug,
+        LogSource::Info,
+        LogSource::Warn,
+        LogSource::Error,
+    ];
     for (number, stream) in streams.iter().enumerate() {
         golden(stream, &format!("{number:02x}"));
     }

@@ -1,6 +1,8 @@
 //! What the bus says, as JSON.
 
-use arje_bus::{EnteStatus, EnteSummary, Event, Happening, Identity, LogLine, Telemetry};
+use arje_bus::{
+    EnteStatus, EnteSummary, Event, Happening, Identity, LogEntry, LogRecord, Telemetry,
+};
 use serde_json::{Value, json};
 
 use crate::table::pin;
@@ -87,15 +89,24 @@ fn happening(name: &str, what: &Happening) -> Value {
     })
 }
 
-/// A line of a log. What is not UTF-8 in it is replaced.
+/// A record of a log.
 #[must_use]
-pub fn log_line(line: &LogLine) -> Value {
-    json!({
-        "unix_ms": line.unix_ms,
-        "incarnation": line.incarnation,
-        "stream": format!("{:?}", line.stream).to_lowercase(),
-        "text": String::from_utf8_lossy(&line.text),
-    })
+pub fn log_record(record: &LogRecord) -> Value {
+    let mut value = json!({
+        "number": record.number,
+        "time_us": record.time_us,
+        "incarnation": record.incarnation,
+    });
+    match &record.entry {
+        LogEntry::Line(line) => {
+            value["source"] = line.source.name().into();
+            value["text"] = line.text.clone().into();
+        }
+        LogEntry::Lost(lost) => {
+            value["lost"] = json!({ "lines": lost.lines, "bytes": lost.bytes });
+        }
+    }
+    value
 }
 
 /// A caller.

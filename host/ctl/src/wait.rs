@@ -38,7 +38,12 @@ pub fn judge(goal: Goal, status: &EnteStatus) -> Progress {
         (Goal::Down, _) if summary.wanted => {
             Progress::Hopeless("somebody wants it up again".to_owned())
         }
-        (Goal::Up(Some(before)), _) if summary.incarnation <= before && summary.wanted => not_yet(),
+        (Goal::Up(Some(before)), _) if summary.incarnation <= before && summary.wanted => {
+            match not_yet() {
+                Progress::NotYet(why) => Progress::NotYet(format!("{why}, in life {before} still")),
+                other => other,
+            }
+        }
         (Goal::Up(_), EnteState::Ready | EnteState::Done) => Progress::Reached,
         (Goal::Up(_), EnteState::Failed) => Progress::Hopeless(match &status.last_exit {
             Some(exit) => format!("it failed: {}", exit.text),

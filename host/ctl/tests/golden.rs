@@ -1,6 +1,6 @@
 //! Transcripts of the command line: arguments, standard output, standard error and exit status.
 //!
-//! Each file in `tests/golden` is one session in a fresh folder (see `common`). A line that begins with
+//! Each file in `tests/golden` is one session in a fresh folder (see `common`), in which a pretended bus listens at `bus.sock`. A line that begins with
 //! `$` is a command: `ente …`, or `cat FILE`. What follows is what it gives: standard output indented by
 //! two spaces, standard error after `! `, then the exit status unless it is 0. With `UPDATE_GOLDEN=1` the
 //! test writes the files instead; a new case is a file of commands only.
@@ -12,6 +12,7 @@
 )]
 
 mod common;
+mod pretended_bus;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -48,6 +49,7 @@ fn transcripts() {
 /// Runs the commands of a transcript and writes it anew.
 fn play(transcript: &str) -> String {
     let workplace = Workplace::new();
+    pretended_bus::serve(&workplace.path("."));
     let mut text = String::new();
     for command in transcript.lines().filter(|line| line.starts_with("$ ")) {
         if !text.is_empty() {

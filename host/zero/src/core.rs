@@ -203,7 +203,7 @@ impl Core {
             }
             Ready::Woken => {
                 self.take_wasm_events();
-                self.work_bus();
+                self.wake_bus();
                 if self.reap_again {
                     self.reap();
                 }

@@ -82,7 +82,7 @@ fn run(args: &Args) -> Result<bool, String> {
         Logs::start(console.clone(), poller.wake_handle()).map_err(|error| error.to_string())?;
     let mut bodies = wiring::bodies(&places, &logs, &poller)?;
     let socket = run_dir.path().join(BUS_SOCKET);
-    let bus = wiring::bus(&socket, &mut bodies, &console, &mut poller);
+    let bus = wiring::bus(&socket, &mut bodies, (&logs, &console), &mut poller);
     announce_genesis(&console, &card);
     let machine = MachineParts {
         hardware: Hardware::new(&mut poller, None),

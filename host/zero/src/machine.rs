@@ -156,7 +156,7 @@ fn run(
     let bus = wiring::bus(
         Path::new(arje_bus::SOCKET),
         &mut bodies,
-        console,
+        (&logs, console),
         &mut poller,
     );
     announce_genesis(console, &card);

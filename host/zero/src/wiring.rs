@@ -46,10 +46,10 @@ pub fn bodies(places: &Places, logs: &Logs, poller: &Poller) -> Result<Bodies, S
 pub fn bus(
     path: &Path,
     bodies: &mut Bodies,
-    console: &Console,
+    (logs, console): (&Logs, &Console),
     poller: &mut Poller,
 ) -> Option<Bus> {
-    match Bus::listen(path, poller) {
+    match Bus::listen(path, logs.clone(), poller) {
         Ok(bus) => {
             bodies.offer_bus(path);
             console.line(format!("bus interno escuchando path={}", path.display()));

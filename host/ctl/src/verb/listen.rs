@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use arje_bus::{
-    Client, ClientError, Event, Filter, Log, Logs, Request, Response, Subscribe, Target,
+    ClientError, Event, Filter, Log, LogEntry, Logs, Request, Response, Subscribe, Target,
 };
 use clap::Args;
 use ente::json;
@@ -27,7 +27,7 @@ pub struct EventsArguments {
     bus: BusArguments,
 }
 
-/// Show what an Ente wrote to its standard output and error
+/// Show what an Ente printed
 #[derive(Args)]
 pub struct LogsArguments {
     /// Label or id
@@ -107,10 +107,10 @@ impl LogsArguments {
         };
         loop {
             self.print(&log, out)?;
-            if !log.more && !self.follow {
+            if !log.more {
                 return Ok(Outcome::Done);
             }
-            log = match next(&mut client) {
+            log = match client.next_log(None) {
                 Ok(log) => log,
                 Err(ClientError::Closed) if self.follow => return Ok(Outcome::Done),
                 Err(error) => return Err(error.into()),
@@ -119,15 +119,20 @@ impl LogsArguments {
     }
 
     fn print(&self, log: &Log, out: &mut dyn Write) -> Result<(), Failure> {
-        if log.lost > 0 && !self.json {
-            writeln!(out, "... {} lines were not kept ...", log.lost)?;
+        if log.missed > 0 && !self.json {
+            writeln!(
+                out,
+                "... {} were overwritten ...",
+                count(log.missed, "record")
+            )?;
         }
-        for line in &log.lines {
-            if self.json {
-                writeln!(out, "{}", json::log_line(line))?;
-            } else {
-                out.write_all(&line.text)?;
-                out.write_all(b"\n")?;
+        for record in &log.records {
+            match &record.entry {
+                _ if self.json => writeln!(out, "{}", json::log_record(record))?,
+                LogEntry::Line(line) => writeln!(out, "{}", line.text)?,
+                LogEntry::Lost(lost) => {
+                    writeln!(out, "... {} were not kept ...", count(lost.lines, "line"))?;
+                }
             }
         }
         out.flush()?;
@@ -135,8 +140,8 @@ impl LogsArguments {
     }
 }
 
-fn next(client: &mut Client) -> Result<Log, ClientError> {
-    client.next_log(None)
+fn count(number: u64, noun: &str) -> String {
+    super::count(usize::try_from(number).unwrap_or(usize::MAX), noun)
 }
 
 impl WhoamiArguments {

@@ -2,7 +2,11 @@
 
 use super::caller::Caller;
 use super::event::Subscription;
-use super::limits::{FRAME_TIME, HELLO_TIME, MAX_OUTBOUND, READ_CHUNK, READ_TIME, SMALL_FRAME};
+use super::limits::{
+    FRAME_TIME, HELLO_TIME, LOG_PARTS, MAX_OUTBOUND, READ_CHUNK, READ_TIME, SMALL_FRAME,
+};
+use super::log::Tail;
+use crate::logs::Logs;
 use crate::poller::Interest;
 use arje_bus::{Broken, Event, FrameReader, Notice, ServerFrame, encode};
 use arje_supervisor::Millis;
@@ -37,6 +41,8 @@ pub struct Connection {
     pub stage: Stage,
     /// What it subscribed to.
     pub subscriptions: Vec<Subscription>,
+    /// The logs of which it is still to get parts.
+    pub tails: Vec<Tail>,
     /// What the poller was last told.
     pub interest: Interest,
     /// The deadline that the table of deadlines has.
@@ -62,6 +68,7 @@ impl Connection {
             caller,
             stage: Stage::Hello,
             subscriptions: Vec::new(),
+            tails: Vec::new(),
             interest: Interest::READ,
             noted: None,
             charged: 0,
@@ -146,6 +153,43 @@ impl Connection {
         }
     }
 
+    /// Queues the next part of each log, where there is room; tells whether there was one.
+    fn queue_logs(&mut self, logs: &Logs, now: Millis) -> bool {
+        let mut queued = false;
+        let mut tails = std::mem::take(&mut self.tails);
+        tails.retain_mut(|tail| {
+            if self.is_full() {
+                return true;
+            }
+            let Some(content) = tail.next_part(logs) else {
+                return true;
+            };
+            queued = true;
+            let (serial, more) = (tail.serial, content.more);
+            self.push(&ServerFrame::Log(Notice { serial, content }), now);
+            more
+        });
+        self.tails = tails;
+        queued
+    }
+
+    /// Sends what waits, and parts of logs as long as the peer takes them; tells whether it should be
+    /// called again in the next turn.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](Self::write).
+    pub fn send(&mut self, logs: &Logs, now: Millis) -> Result<bool, Gone> {
+        for _ in 0..LOG_PARTS {
+            let queued = self.queue_logs(logs, now);
+            self.write(now)?;
+            if !queued || !self.out.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Reports lag where there is room again.
     fn report_lag(&mut self, now: Millis) {
         for index in 0..self.subscriptions.len() {
@@ -166,7 +210,7 @@ impl Connection {
     /// # Errors
     ///
     /// The socket is broken, or everything that was to be sent before its end is.
-    pub fn write(&mut self, now: Millis) -> Result<(), Gone> {
+    fn write(&mut self, now: Millis) -> Result<(), Gone> {
         loop {
             self.report_lag(now);
             let (front, _) = self.out.as_slices();
@@ -200,6 +244,18 @@ impl Connection {
         self.reader.held().saturating_sub(SMALL_FRAME)
     }
 
+    /// Bytes that wait to be sent.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Bytes that came and are not worked off.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        self.reader.held()
+    }
+
     /// What to wait for.
     #[must_use]
     pub fn wanted_interest(&self) -> Interest {
@@ -230,7 +286,7 @@ impl Connection {
     /// Nothing is left to be read, answered or sent.
     fn is_over(&self) -> bool {
         let read = self.stage == Stage::Closing || (self.eof && !self.reader.has_frame());
-        read && self.out.is_empty()
+        read && self.out.is_empty() && self.tails.is_empty()
     }
 }
 

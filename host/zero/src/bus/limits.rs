@@ -31,6 +31,9 @@ pub const ACCEPT_BATCH: usize = 32;
 /// Requests answered in one turn, over all connections.
 pub const REQUEST_BATCH: usize = 64;
 
+/// Parts of logs sent to one connection in one turn.
+pub const LOG_PARTS: usize = 4;
+
 /// Subscriptions and followed logs of one connection.
 pub const MAX_SUBSCRIPTIONS: usize = 16;
 

@@ -4,9 +4,9 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
 };
 use nix::sys::stat::{Mode, fchmod};
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, chown};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, chown};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -32,13 +32,15 @@ pub fn open(path: &Path) -> io::Result<UnixListener> {
     }
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    // The mode of the unbound socket becomes that of the file; changing it later would be too late.
+    // The mode of the unbound socket, less the umask, becomes that of the file; if it were made as usual,
+    // others could connect until it is changed.
     fchmod(&fd, MODE)?;
     bind(std::os::fd::AsRawFd::as_raw_fd(&fd), &UnixAddr::new(path)?)?;
     if let Some(gid) = group_id(&fs::read_to_string("/etc/group").unwrap_or_default(), GROUP) {
         // Without it only user 0 can connect, which `ente` tells its user.
         let _ = chown(path, None, Some(gid));
     }
+    fs::set_permissions(path, Permissions::from_mode(MODE.bits()))?;
     listen(&fd, Backlog::new(BACKLOG)?)?;
     Ok(UnixListener::from(fd))
 }
@@ -55,7 +57,6 @@ fn group_id(text: &str, name: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn groups_are_found_by_name() {

@@ -10,9 +10,12 @@ mod connection;
 mod event;
 mod limits;
 mod listen;
+mod log;
 mod peer;
 mod quota;
 mod router;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use caller::{Caller, Member};
@@ -22,6 +25,7 @@ pub use peer::Peer;
 pub use router::{Decision, Power, Task, route};
 pub use view::{Running, View};
 
+use crate::logs::Logs;
 use crate::poller::{Interest, Poller};
 use arje_bus::{
     BusError, ErrorCode, Event, Hello, HelloAnswer, PROTOCOL, Reply, RequestFrame, Response,
@@ -32,6 +36,7 @@ use arje_supervisor::Millis;
 use connection::{Connection, Gone, Stage};
 use event::Subscription;
 use limits::{ACCEPT_BATCH, ACCEPT_PAUSE, MAX_SUBSCRIPTIONS};
+use log::Tail;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 use quota::Quotas;
@@ -64,6 +69,9 @@ pub struct Bus {
     touched: BTreeSet<u64>,
     /// Connections with a subscription.
     subscribers: BTreeSet<u64>,
+    /// Connections that are to get parts of logs.
+    readers: BTreeSet<u64>,
+    logs: Logs,
     deadlines: BTreeSet<(Millis, u64)>,
 }
 
@@ -73,8 +81,8 @@ impl Bus {
     /// # Errors
     ///
     /// The socket cannot be made there.
-    pub fn listen(path: &Path, poller: &mut Poller) -> io::Result<Bus> {
-        Bus::on(listen::open(path)?, poller)
+    pub fn listen(path: &Path, logs: Logs, poller: &mut Poller) -> io::Result<Bus> {
+        Bus::on(listen::open(path)?, logs, poller)
     }
 
     /// Listens on a socket that was made already.
@@ -82,7 +90,7 @@ impl Bus {
     /// # Errors
     ///
     /// It cannot be watched.
-    pub fn on(listener: UnixListener, poller: &mut Poller) -> io::Result<Bus> {
+    pub fn on(listener: UnixListener, logs: Logs, poller: &mut Poller) -> io::Result<Bus> {
         listener.set_nonblocking(true)?;
         let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
         Ok(Bus {
@@ -94,6 +102,8 @@ impl Bus {
             runnable: VecDeque::new(),
             touched: BTreeSet::new(),
             subscribers: BTreeSet::new(),
+            readers: BTreeSet::new(),
+            logs,
             deadlines: BTreeSet::new(),
         })
     }
@@ -168,7 +178,7 @@ impl Bus {
             let error = BusError::new(ErrorCode::Busy, "too many connections; close some");
             connection.stage = Stage::Closing;
             connection.push(&HelloAnswer::Refused(error), now);
-            let _ = connection.write(now); // a courtesy, as far as it goes at once
+            let _ = connection.send(&self.logs, now); // a courtesy, as far as it goes at once
             return;
         }
         match poller.watch(&connection.stream) {
@@ -229,10 +239,10 @@ impl Bus {
         None
     }
 
-    /// Whether [`next_request`](Self::next_request) has more.
+    /// Whether the next turn should begin at once.
     #[must_use]
-    pub fn has_requests(&self) -> bool {
-        !self.runnable.is_empty()
+    pub fn has_more(&self) -> bool {
+        !self.runnable.is_empty() || !self.touched.is_empty()
     }
 
     /// Answers a request.
@@ -267,17 +277,42 @@ impl Bus {
         let Some(connection) = self.connections.get_mut(&token) else {
             return Ok(());
         };
-        if connection.subscriptions.len() >= MAX_SUBSCRIPTIONS {
-            return Err(BusError::new(
-                ErrorCode::Busy,
-                format!("this connection has {MAX_SUBSCRIPTIONS} subscriptions, which is the most"),
-            ));
-        }
+        check_subscriptions(connection)?;
         connection
             .subscriptions
             .push(Subscription::new(serial, of, kinds));
         self.subscribers.insert(token);
         Ok(())
+    }
+
+    /// The first part of a log; the others follow as the peer takes them.
+    ///
+    /// # Errors
+    ///
+    /// The connection has as many subscriptions as it may.
+    pub fn log(
+        &mut self,
+        token: u64,
+        serial: u32,
+        id: Id,
+        lines: u32,
+        follow: bool,
+    ) -> Result<Response, BusError> {
+        let Some(connection) = self.connections.get_mut(&token) else {
+            return Ok(Response::Ok);
+        };
+        check_subscriptions(connection)?;
+        let (first, rest) = Tail::begin(&self.logs, serial, id, lines, follow);
+        if let Some(tail) = rest {
+            connection.tails.push(tail);
+            self.readers.insert(token);
+        }
+        Ok(Response::Log(first))
+    }
+
+    /// There may be new lines in logs.
+    pub fn logs_grew(&mut self) {
+        self.touched.extend(&self.readers);
     }
 
     /// Whether anybody would hear an event.
@@ -302,9 +337,16 @@ impl Bus {
             let Some(connection) = self.connections.get_mut(&token) else {
                 continue;
             };
-            if connection.write(now) == Err(Gone) {
-                self.drop_connection(token, poller);
-                continue;
+            match connection.send(&self.logs, now) {
+                Ok(false) => {}
+                Ok(true) => drop(self.touched.insert(token)),
+                Err(Gone) => {
+                    self.drop_connection(token, poller);
+                    continue;
+                }
+            }
+            if connection.tails.is_empty() {
+                self.readers.remove(&token);
             }
             connection.note_progress(now);
             let (interest, deadline) = (connection.wanted_interest(), connection.deadline());
@@ -355,6 +397,7 @@ impl Bus {
             self.deadlines.remove(&(at, token));
         }
         self.subscribers.remove(&token);
+        self.readers.remove(&token);
         self.touched.remove(&token);
         self.quotas
             .disconnect(connection.caller.owner(), connection.charged);
@@ -377,6 +420,16 @@ fn hello(connection: &mut Connection, body: &[u8]) -> HelloAnswer {
         HelloAnswer::Unsupported(_) | HelloAnswer::Refused(_) => Stage::Closing,
     };
     answer
+}
+
+fn check_subscriptions(connection: &Connection) -> Result<(), BusError> {
+    if connection.subscriptions.len() + connection.tails.len() < MAX_SUBSCRIPTIONS {
+        return Ok(());
+    }
+    Err(BusError::new(
+        ErrorCode::Busy,
+        format!("this connection has {MAX_SUBSCRIPTIONS} subscriptions, which is the most"),
+    ))
 }
 
 fn is_shortage(error: &io::Error) -> bool {

@@ -48,6 +48,14 @@ impl Core {
         }
     }
 
+    /// The loop was woken, perhaps by new lines in logs.
+    pub(super) fn wake_bus(&mut self) {
+        if let Some(bus) = &mut self.bus {
+            bus.logs_grew();
+        }
+        self.work_bus();
+    }
+
     /// Answers what was asked, at most so much in one turn.
     pub(super) fn work_bus(&mut self) {
         for _ in 0..REQUEST_BATCH {
@@ -74,7 +82,7 @@ impl Core {
             return;
         };
         bus.flush(now, &mut self.poller);
-        if bus.has_requests() {
+        if bus.has_more() {
             self.poller.wake_handle().wake();
         }
     }
@@ -109,14 +117,32 @@ impl Core {
         let response = match bus::route(caller, &frame.request, &view) {
             Decision::Answer(response) => response,
             Decision::Do(task) => {
-                if !matches!(task, Task::Subscribe(..) | Task::Logs { .. }) {
-                    log(caller, &task);
+                if let Some(what) = self.describe(&task) {
+                    log(caller, &what);
                 }
                 self.perform(token, frame.serial, task)
                     .unwrap_or_else(Response::Error)
             }
         };
         self.reply(token, frame.serial, response);
+    }
+
+    /// A task that changes something, in words; nothing for one that only reads.
+    fn describe(&self, task: &Task) -> Option<String> {
+        let of = |id: &Id| {
+            let card = self.supervisor.card(*id);
+            card.map_or_else(|| id.to_string(), |card| card.label.clone())
+        };
+        Some(match task {
+            Task::Command(id, command) => format!("{command} {}", of(id)),
+            Task::Signal(id, signal) => format!("{signal} to {}", of(id)),
+            Task::Power(Power::Off) => "power off".to_owned(),
+            Task::Power(Power::Reboot) => "reboot".to_owned(),
+            Task::Power(Power::Halt) => "halt".to_owned(),
+            Task::Reexec => "reexec".to_owned(),
+            Task::SwitchRoot(switch) => format!("switch root to {}", switch.new_root),
+            Task::Subscribe(..) | Task::Logs { .. } => return None,
+        })
     }
 
     fn answer_undecodable(&mut self, token: u64, problem: Undecodable) {
@@ -174,7 +200,11 @@ impl Core {
                     bus.subscribe(token, serial, of, kinds)?;
                 }
             }
-            Task::Logs { .. } => return Err(unsupported("Logs: this version keeps no logs")),
+            Task::Logs { id, lines, follow } => {
+                if let Some(bus) = &mut self.bus {
+                    return bus.log(token, serial, id, lines, follow);
+                }
+            }
             Task::Reexec => return Err(unsupported("Reexec: this version cannot replace itself")),
             Task::SwitchRoot(_) => {
                 return Err(unsupported(
@@ -203,16 +233,15 @@ impl Core {
 }
 
 /// Who changed what, after authentication.
-fn log(caller: &Caller, task: &Task) {
-    let ente = caller
-        .ente
-        .as_ref()
-        .map_or("none", |member| member.card.label.as_str());
-    tracing::info!(
-        "bus: pid {} user {} Ente {ente}: {task:?}",
-        caller.pid,
-        caller.uid
-    );
+fn log(caller: &Caller, what: &str) {
+    let (pid, uid) = (caller.pid, caller.uid);
+    match &caller.ente {
+        Some(member) => tracing::info!(
+            "bus: {what}, asked for by pid {pid}, user {uid}, of Ente {}",
+            member.card.label
+        ),
+        None => tracing::info!("bus: {what}, asked for by pid {pid}, user {uid}"),
+    }
 }
 
 fn unsupported(message: &str) -> BusError {

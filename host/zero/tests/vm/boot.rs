@@ -16,6 +16,7 @@ fn a_seed_comes_up_with_its_milestones_and_a_shell() {
     for milestone in [
         "ente-zero despierta como PID 1\n",
         "Tarjeta Semilla cargada y validada path=/ente/seed.card.json\n",
+        "bus interno escuchando path=/run/ente-bus.sock\n",
         "instanciando genesis seed=arje.seed.test count=3\n",
         &format!("Ente greeting encarnado wasm={}\n", &pin[..12]),
         "Ente shell encarnado pid=",
@@ -36,7 +37,14 @@ fn a_seed_comes_up_with_its_milestones_and_a_shell() {
     let environment = booted.run("tr '\\0' '\\n' </proc/$$/environ | cut -d= -f1 | sort");
     assert_eq!(
         environment.split_whitespace().collect::<Vec<_>>(),
-        ["ENTE_ID", "ENTE_LABEL", "PATH", "PS1", "TERM"]
+        [
+            "ENTE_BUS_SOCK",
+            "ENTE_ID",
+            "ENTE_LABEL",
+            "PATH",
+            "PS1",
+            "TERM"
+        ]
     );
 
     // The file systems that every userspace expects.

@@ -45,9 +45,15 @@ pub fn native(label: &str, exec: &str, argv: &[&str], supervision: Value) -> Val
     card
 }
 
-/// The shell on the console.
+/// Lets a Card use the bus.
+pub fn with_bus(mut card: Value) -> Value {
+    card["permissions"]["ipc"] = json!({"allow": ["wit-v1"]});
+    card
+}
+
+/// The shell on the console, where `ente` works.
 pub fn shell() -> Value {
-    let mut shell = native("shell", "/bin/sh", &[], restart());
+    let mut shell = with_bus(native("shell", "/bin/sh", &[], restart()));
     shell["console"] = json!(true);
     shell
 }

@@ -6,6 +6,7 @@
 )]
 
 mod boot;
+mod bus;
 mod confinement;
 mod devices;
 mod idle;

@@ -1,0 +1,673 @@
+//! The server over real sockets, without a core loop; and who may what, without sockets.
+
+use super::caller::Caller;
+use super::limits::{MAX_INBOUND, MAX_OUTBOUND, MAX_PER_OWNER, MAX_SUBSCRIPTIONS, SMALL_FRAME};
+use super::*;
+use crate::console::Console;
+use arje_bus::limits::MAX_FRAME;
+use arje_bus::{
+    EnteState, Happening, KillEnte, ListEntes, Request, StopEnte, Target, Telemetry, encode,
+};
+use arje_card::{Capability, Card, Filesystem, NativePayload, Networking, Payload, Supervision};
+use arje_supervisor::{Event as LifeEvent, EventKind, Report, Supervisor};
+use arje_wasm::Level;
+use nix::sys::signal::Signal;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const NOW: Millis = Millis(1000);
+
+/// A server, and a clock that only the test moves.
+struct Rig {
+    bus: Bus,
+    poller: Poller,
+    now: Millis,
+    caller: Caller,
+    folder: TempDir,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let mut poller = Poller::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let console = Console::start(io::sink(), Level::Error).unwrap();
+        let logs = Logs::start(console, poller.wake_handle()).unwrap();
+        let bus = Bus::listen(&folder.path().join("bus"), logs, &mut poller).unwrap();
+        Rig {
+            bus,
+            poller,
+            now: NOW,
+            caller: user(0),
+            folder,
+        }
+    }
+
+    fn connect(&self) -> UnixStream {
+        let stream = UnixStream::connect(self.folder.path().join("bus")).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        stream
+    }
+
+    /// A turn of the loop for all sockets at once; every request is answered with `Ok`.
+    fn turn(&mut self) {
+        let tokens: Vec<u64> = self.bus.connections.keys().copied().collect();
+        for token in [self.bus.listener_token].into_iter().chain(tokens) {
+            let caller = self.caller.clone();
+            self.bus
+                .ready(token, self.now, &mut self.poller, |_| caller.clone());
+        }
+        while let Some(incoming) = self.bus.next_request(self.now, &mut self.poller) {
+            match incoming.frame {
+                Ok(frame) => {
+                    self.bus
+                        .reply(incoming.token, frame.serial, Response::Ok, self.now);
+                }
+                Err(_) => self.bus.close(incoming.token),
+            }
+        }
+        self.bus.flush(self.now, &mut self.poller);
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now.plus(time.as_millis() as u64);
+        self.bus.expire(self.now, &mut self.poller);
+    }
+
+    /// A connection that has said hello.
+    fn greeted(&mut self) -> UnixStream {
+        let mut stream = self.connect();
+        send(&mut stream, &Hello::new());
+        self.turn();
+        self.turn();
+        let answer: HelloAnswer = receive(&mut stream).unwrap();
+        assert!(matches!(answer, HelloAnswer::Welcome(_)), "{answer:?}");
+        stream
+    }
+}
+
+fn user(uid: u32) -> Caller {
+    Caller {
+        pid: 7,
+        uid,
+        gid: uid,
+        ente: None,
+    }
+}
+
+fn send(stream: &mut UnixStream, value: &impl Serialize) {
+    stream.write_all(&encode(value).unwrap()).unwrap();
+}
+
+/// The next frame; none at the end of the connection.
+fn receive<T: DeserializeOwned>(stream: &mut UnixStream) -> Option<T> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let mut body = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut body).ok()?;
+    decode(&body)
+}
+
+fn is_closed(stream: &mut UnixStream) -> bool {
+    let mut rest = Vec::new();
+    match stream.read_to_end(&mut rest) {
+        Ok(_) => true,
+        Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+    }
+}
+
+fn who_am_i(serial: u32) -> RequestFrame {
+    RequestFrame {
+        serial,
+        request: Request::WhoAmI,
+    }
+}
+
+fn an_event(label: &str) -> Event {
+    Event::Ready(Happening {
+        at_ms: 1,
+        id: Id::from_bytes([1; 16]),
+        label: label.into(),
+        incarnation: 1,
+        state: EnteState::Ready,
+        cause: "ready".into(),
+        exit: None,
+    })
+}
+
+#[test]
+fn requests_are_answered_in_order_also_those_sent_ahead() {
+    let mut rig = Rig::new();
+    let mut stream = rig.connect();
+    send(&mut stream, &Hello::new());
+    for serial in 0..200 {
+        send(&mut stream, &who_am_i(serial));
+    }
+    for _ in 0..4 {
+        rig.turn();
+    }
+    let _: HelloAnswer = receive(&mut stream).unwrap();
+    for serial in 0..200 {
+        let reply: ServerFrame = receive(&mut stream).unwrap();
+        let response = Response::Ok;
+        assert_eq!(reply, ServerFrame::Reply(Reply { serial, response }));
+    }
+}
+
+#[test]
+fn other_versions_are_told_which_there_are() {
+    let mut rig = Rig::new();
+    for (protocol, version) in [(PROTOCOL, 2), ("brahman", 1)] {
+        let mut stream = rig.connect();
+        let protocol = protocol.to_owned();
+        send(&mut stream, &Hello { protocol, version });
+        rig.turn();
+        rig.turn();
+        let answer: HelloAnswer = receive(&mut stream).unwrap();
+        assert_eq!(answer, HelloAnswer::Unsupported(SUPPORTED));
+        assert!(is_closed(&mut stream));
+    }
+    assert!(rig.bus.connections.is_empty());
+}
+
+#[test]
+fn an_ente_without_the_bus_in_its_card_is_refused_by_name() {
+    let mut rig = Rig::new();
+    rig.caller = member(&card("shy", |_| {}), 0);
+    let mut stream = rig.connect();
+    send(&mut stream, &Hello::new());
+    rig.turn();
+    rig.turn();
+    match receive(&mut stream).unwrap() {
+        HelloAnswer::Refused(error) => {
+            assert_eq!(error.code, ErrorCode::Forbidden);
+            assert!(
+                error.message.contains("Card `shy`: permissions.ipc.allow"),
+                "{error}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(is_closed(&mut stream));
+}
+
+#[test]
+fn half_open_connections_are_closed_by_their_deadlines() {
+    let mut rig = Rig::new();
+    let mut silent = rig.connect();
+    let mut begun = rig.greeted();
+    let mut idle = rig.greeted();
+    begun.write_all(&[0, 0, 0, 9, 1]).unwrap();
+    rig.turn();
+    assert_eq!(rig.bus.connections.len(), 3);
+    rig.pass(limits::HELLO_TIME);
+    assert!(is_closed(&mut silent));
+    assert_eq!(rig.bus.connections.len(), 2);
+    rig.pass(limits::FRAME_TIME);
+    assert!(is_closed(&mut begun));
+    rig.pass(Duration::from_secs(100_000));
+    send(&mut idle, &who_am_i(1));
+    rig.turn();
+    assert!(receive::<ServerFrame>(&mut idle).is_some());
+    assert_eq!(rig.bus.next_deadline(), None);
+}
+
+#[test]
+fn a_slow_reader_costs_its_queue_and_is_closed() {
+    let mut rig = Rig::new();
+    let stream = rig.greeted();
+    let token = *rig.bus.connections.keys().next().unwrap();
+    rig.bus.subscribe(token, 1, None, u64::MAX).unwrap();
+    let event = an_event(&"x".repeat(200));
+    for _ in 0..20_000 {
+        rig.bus.publish(&event, rig.now);
+        rig.bus.flush(rig.now, &mut rig.poller);
+    }
+    let connection = &rig.bus.connections[&token];
+    assert!(
+        connection.waiting() <= MAX_OUTBOUND + 400,
+        "{}",
+        connection.waiting()
+    );
+    assert!(connection.subscriptions[0].lagged > 10_000);
+    rig.pass(limits::READ_TIME);
+    assert!(rig.bus.connections.is_empty());
+    drop(stream);
+}
+
+#[test]
+fn a_reader_that_comes_back_is_told_what_it_missed() {
+    let mut rig = Rig::new();
+    let mut stream = rig.greeted();
+    let token = *rig.bus.connections.keys().next().unwrap();
+    rig.bus.subscribe(token, 9, None, u64::MAX).unwrap();
+    let published = 20_000;
+    for number in 0..published {
+        let event = an_event(&number.to_string());
+        rig.bus.publish(&event, rig.now);
+        rig.bus.flush(rig.now, &mut rig.poller);
+    }
+    let mut seen = 0;
+    let lagged = loop {
+        rig.turn();
+        match receive(&mut stream).unwrap() {
+            ServerFrame::Event(notice) => match notice.content {
+                Event::Lagged(count) => break count,
+                event => {
+                    let label = &event.happening().unwrap().label;
+                    assert_eq!(label, &seen.to_string(), "no gap before the report of one");
+                    seen += 1;
+                }
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(seen + lagged, published);
+    rig.bus.publish(&an_event("after"), rig.now);
+    rig.turn();
+    match receive(&mut stream).unwrap() {
+        ServerFrame::Event(notice) => {
+            assert_eq!(notice.content.happening().unwrap().label, "after");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_owner_has_so_many_connections_and_idle_ones_hold_no_buffers() {
+    let mut rig = Rig::new();
+    let mut streams: Vec<UnixStream> = (0..MAX_PER_OWNER).map(|_| rig.greeted()).collect();
+    let mut surplus = rig.connect();
+    rig.turn();
+    match receive(&mut surplus).unwrap() {
+        HelloAnswer::Refused(error) => assert_eq!(error.code, ErrorCode::Busy),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(rig.bus.connections.len(), MAX_PER_OWNER);
+    assert!(
+        rig.bus
+            .connections
+            .values()
+            .all(|one| one.waiting() == 0 && one.held() == 0)
+    );
+    // Another owner is not concerned.
+    rig.caller = user(1000);
+    drop(rig.greeted());
+    rig.caller = user(0);
+    drop(streams.pop());
+    rig.turn();
+    drop(rig.greeted());
+}
+
+#[test]
+fn unfinished_frames_of_one_owner_are_bounded_together() {
+    let mut rig = Rig::new();
+    let frame = MAX_FRAME - 100;
+    let mut streams: Vec<UnixStream> = (0..4).map(|_| rig.greeted()).collect();
+    for stream in &mut streams {
+        stream.set_nonblocking(true).unwrap();
+        stream.write_all(&(MAX_FRAME as u32).to_be_bytes()).unwrap();
+    }
+    let mut sent = [0; 4];
+    for _ in 0..2000 {
+        for (stream, sent) in streams.iter_mut().zip(&mut sent) {
+            let chunk = vec![0; (frame - *sent).min(16 * 1024)];
+            *sent += stream.write(&chunk).unwrap_or(0);
+        }
+        rig.turn();
+        let held: usize = rig.bus.connections.values().map(Connection::held).sum();
+        assert!(held <= MAX_INBOUND + 4 * SMALL_FRAME, "{held}");
+    }
+    // Two of them fit, and the others had to go.
+    assert_eq!(rig.bus.connections.len(), 2);
+    assert_eq!(sent.iter().filter(|sent| **sent == frame).count(), 2);
+}
+
+#[test]
+fn a_connection_has_so_many_subscriptions() {
+    let mut rig = Rig::new();
+    let _stream = rig.greeted();
+    let token = *rig.bus.connections.keys().next().unwrap();
+    for serial in 0..MAX_SUBSCRIPTIONS as u32 {
+        rig.bus.subscribe(token, serial, None, 1).unwrap();
+    }
+    let error = rig.bus.subscribe(token, 99, None, 1).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Busy);
+}
+
+#[test]
+fn who_closes_its_side_still_gets_its_answers() {
+    let mut rig = Rig::new();
+    let mut stream = rig.connect();
+    send(&mut stream, &Hello::new());
+    send(&mut stream, &who_am_i(1));
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    for _ in 0..4 {
+        rig.turn();
+    }
+    let _: HelloAnswer = receive(&mut stream).unwrap();
+    assert!(receive::<ServerFrame>(&mut stream).is_some());
+    assert!(is_closed(&mut stream));
+    assert!(rig.bus.connections.is_empty());
+}
+
+#[test]
+fn strangers_do_no_harm() {
+    let mut rig = Rig::new();
+    let mut state = 1_u64;
+    let mut random = move || {
+        // xorshift64 (Marsaglia 2003), so that the bytes are the same each time.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for round in 0..500 {
+        let mut stream = if round % 2 == 0 {
+            rig.connect()
+        } else {
+            rig.greeted()
+        };
+        let mut bytes: Vec<u8> = (0..random() % 600).map(|_| random() as u8).collect();
+        if round % 3 == 0 {
+            // Frames of sensible length, so that what is in them is looked at.
+            bytes = bytes
+                .chunks(20)
+                .flat_map(|body| [&(body.len() as u32).to_be_bytes()[..], body].concat())
+                .collect();
+        }
+        stream.write_all(&bytes).unwrap();
+        for _ in 0..3 {
+            rig.turn();
+        }
+    }
+    rig.turn();
+    rig.turn();
+    assert_eq!(rig.bus.connections.len(), 0, "all have gone");
+    drop(rig.greeted());
+}
+
+// --- who may what -------------------------------------------------------------------------------
+
+fn card(label: &str, change: impl FnOnce(&mut Card)) -> Arc<Card> {
+    let payload = Payload::Native(NativePayload {
+        exec: "/bin/true".into(),
+        ..NativePayload::default()
+    });
+    let mut id = [0; 16];
+    id[..label.len().min(16)].copy_from_slice(&label.as_bytes()[..label.len().min(16)]);
+    id[0] &= 0x7f;
+    let mut card = Card::new(Id::from_bytes(id), label, payload, Supervision::OneShot);
+    change(&mut card);
+    Arc::new(card)
+}
+
+fn with_bus(card: &mut Card) {
+    card.permissions.ipc.allow = vec!["wit-v1".into()];
+}
+
+fn unconfined(card: &mut Card) {
+    with_bus(card);
+    card.permissions.networking = Networking::Full;
+    card.permissions.filesystem = Filesystem::ReadWrite;
+    card.permissions.processes = true;
+}
+
+fn member(card: &Arc<Card>, uid: u32) -> Caller {
+    Caller {
+        ente: Some(Member {
+            card: Arc::clone(card),
+            incarnation: 1,
+        }),
+        ..user(uid)
+    }
+}
+
+struct Nothing;
+
+impl Running for Nothing {
+    fn pid(&self, _: Id) -> Option<u32> {
+        None
+    }
+    fn usage(&self, _: &Card) -> Telemetry {
+        Telemetry::default()
+    }
+}
+
+/// A system in which these Cards live their first lives.
+fn system(cards: &[&Arc<Card>]) -> Supervisor {
+    let mut supervisor = Supervisor::new();
+    let cards: Vec<Card> = cards.iter().map(|card| Card::clone(card)).collect();
+    let ids: Vec<Id> = cards.iter().map(|card| card.id).collect();
+    let mut step = |kind| supervisor.step(LifeEvent::new(Millis(0), kind)).unwrap();
+    step(EventKind::Adopt {
+        parent: None,
+        cards,
+    });
+    for id in ids {
+        step(EventKind::Report {
+            id,
+            incarnation: 1,
+            report: Report::Started,
+        });
+    }
+    supervisor
+}
+
+fn view(supervisor: &Supervisor) -> View<'_> {
+    View {
+        supervisor,
+        running: &Nothing,
+        now: NOW,
+        owner_uid: 0,
+    }
+}
+
+/// One of each request, with the capability that it needs.
+fn requests() -> Vec<(Request, Option<Capability>)> {
+    let target = || Target::of("plain");
+    let stop = |now| {
+        Request::Stop(StopEnte {
+            target: target(),
+            now,
+        })
+    };
+    let kill = Request::KillEnte(KillEnte {
+        target: target(),
+        signal: 15,
+    });
+    let switch = arje_bus::SwitchRoot {
+        new_root: "/new".into(),
+        init: None,
+    };
+    let logs = arje_bus::Logs {
+        target: target(),
+        lines: 1,
+        follow: false,
+    };
+    let spawn = Some(Capability::Spawn);
+    let power = Some(Capability::Power);
+    let root = Some(Capability::SwitchRoot);
+    vec![
+        (Request::WhoAmI, None),
+        (Request::ListEntes(ListEntes::default()), None),
+        (Request::EnteStatus(target()), None),
+        (Request::EnteTelemetry(target()), None),
+        (Request::Subscribe(arje_bus::Subscribe::default()), None),
+        (Request::Logs(logs), None),
+        (Request::Start(target()), spawn.clone()),
+        (stop(false), spawn.clone()),
+        (stop(true), spawn.clone()),
+        (Request::Restart(target()), spawn.clone()),
+        (kill, spawn),
+        (Request::PowerOff(true), power.clone()),
+        (Request::Reboot(false), power.clone()),
+        (Request::Halt(false), power),
+        (Request::Reexec, root.clone()),
+        (Request::SwitchRoot(switch), root),
+    ]
+}
+
+fn is_forbidden(decision: &Decision) -> bool {
+    matches!(decision, Decision::Answer(Response::Error(error)) if error.code == ErrorCode::Forbidden)
+}
+
+#[test]
+fn everybody_reads_and_few_change() {
+    assert!(requests().len() > Request::NUMBERS.len());
+    let plain = card("plain", with_bus);
+    let free = card("free", unconfined);
+    let boxed = card("boxed", |card| {
+        unconfined(card);
+        card.soma.namespaces.pid = true;
+    });
+    let holder = |label: &str, capability: &Capability| {
+        card(label, |card| {
+            with_bus(card);
+            card.holds.insert(capability.clone());
+        })
+    };
+    let holders = [Capability::Spawn, Capability::Power, Capability::SwitchRoot]
+        .map(|capability| (holder(&format!("h{capability}"), &capability), capability));
+    let mut all = vec![&plain, &free, &boxed];
+    all.extend(holders.iter().map(|(card, _)| card));
+    let supervisor = system(&all);
+    let view = view(&supervisor);
+    for (request, needed) in requests() {
+        let allowed = |caller: &Caller| !is_forbidden(&route(caller, &request, &view));
+        let reads = needed.is_none();
+        // Outside of Entes.
+        assert!(allowed(&user(0)), "{request:?}");
+        assert_eq!(allowed(&user(1000)), reads, "{request:?}");
+        // In an Ente without restrictions it is the user that counts.
+        assert!(allowed(&member(&free, 0)), "{request:?}");
+        assert_eq!(allowed(&member(&free, 1000)), reads, "{request:?}");
+        // In a confined one user 0 is nobody.
+        for confined in [&plain, &boxed] {
+            assert_eq!(allowed(&member(confined, 0)), reads, "{request:?}");
+        }
+        // And what the Card holds counts for any user, for its own requests only.
+        for (card, capability) in &holders {
+            let may = reads || needed.as_ref() == Some(capability);
+            for uid in [0, 1000] {
+                assert_eq!(allowed(&member(card, uid)), may, "{capability} {request:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn in_dev_mode_the_owner_is_trusted() {
+    let supervisor = system(&[]);
+    let view = View {
+        owner_uid: 1000,
+        ..view(&supervisor)
+    };
+    let decision = |uid| route(&user(uid), &Request::PowerOff(false), &view);
+    assert_eq!(decision(1000), Decision::Do(Task::Power(Power::Off)));
+    assert_eq!(decision(0), Decision::Do(Task::Power(Power::Off)));
+    assert!(is_forbidden(&decision(1001)));
+}
+
+#[test]
+fn what_outlives_its_ente_has_no_authority_of_it() {
+    let free = card("free", unconfined);
+    let mut supervisor = system(&[&free]);
+    let caller = member(&free, 0);
+    let whoami = |supervisor: &Supervisor| route(&caller, &Request::WhoAmI, &view(supervisor));
+    assert!(!is_forbidden(&whoami(&supervisor)));
+    let end = EventKind::Report {
+        id: free.id,
+        incarnation: 1,
+        report: Report::Exited(arje_supervisor::ExitStatus::Code(0)),
+    };
+    supervisor.step(LifeEvent::new(NOW, end)).unwrap();
+    assert!(is_forbidden(&whoami(&supervisor)));
+    // Another life is not the one in which it connected.
+    let command = arje_supervisor::Command::Restart;
+    let again = EventKind::Command {
+        id: free.id,
+        command,
+    };
+    supervisor.step(LifeEvent::new(NOW, again)).unwrap();
+    assert!(supervisor.status(free.id).unwrap().state.is_live());
+    assert!(is_forbidden(&whoami(&supervisor)));
+}
+
+#[test]
+fn requests_become_tasks() {
+    let plain = card("plain", with_bus);
+    let supervisor = system(&[&plain]);
+    let view = view(&supervisor);
+    let decide = |request: &Request| route(&user(0), request, &view);
+    let id = plain.id;
+    let tasks: Vec<Decision> = requests()
+        .iter()
+        .skip(6)
+        .take(8)
+        .map(|(request, _)| decide(request))
+        .collect();
+    let command = |command| Decision::Do(Task::Command(id, command));
+    use arje_supervisor::Command as C;
+    assert_eq!(
+        tasks,
+        [
+            command(C::Start),
+            command(C::Stop),
+            command(C::Kill),
+            command(C::Restart),
+            Decision::Do(Task::Signal(id, Signal::SIGTERM)),
+            Decision::Do(Task::Power(Power::Off)),
+            Decision::Do(Task::Power(Power::Reboot)),
+            Decision::Do(Task::Power(Power::Halt)),
+        ]
+    );
+    let code = |request: &Request| match decide(request) {
+        Decision::Answer(Response::Error(error)) => error.code,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        code(&Request::Start(Target::of("nobody"))),
+        ErrorCode::UnknownEnte
+    );
+    assert_eq!(
+        code(&Request::Start(Target::Label("x".repeat(257)))),
+        ErrorCode::BadRequest
+    );
+    let target = Target::of("plain");
+    let kill = Request::KillEnte(KillEnte { target, signal: 77 });
+    assert_eq!(code(&kill), ErrorCode::BadRequest);
+}
+
+#[test]
+fn a_long_list_comes_in_pages() {
+    let cards: Vec<Arc<Card>> = (0..1000)
+        .map(|number| {
+            card(&format!("e{number:03}"), |card| {
+                let name = format!("acme:{}/i@1.0.0", "p".repeat(number % 50 + 1));
+                card.provides.insert(Capability::Wit(name.parse().unwrap()));
+            })
+        })
+        .collect();
+    let supervisor = system(&cards.iter().collect::<Vec<_>>());
+    let view = view(&supervisor);
+    let mut labels = Vec::new();
+    let mut after = None;
+    loop {
+        let page = view.page(after);
+        let bytes = encode(&page).unwrap().len();
+        assert!(bytes < arje_bus::limits::MAX_PAGE_BYTES + 1024, "{bytes}");
+        labels.extend(page.entes.iter().map(|ente| ente.label.clone()));
+        after = page.entes.last().map(|ente| ente.id);
+        if !page.more {
+            break;
+        }
+    }
+    let expected: Vec<String> = cards.iter().map(|card| card.label.clone()).collect();
+    assert_eq!(labels, expected);
+}

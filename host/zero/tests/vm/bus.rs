@@ -1,0 +1,111 @@
+//! The bus and `ente`, as PID 1 in QEMU: from the console's shell, and from Entes that may less.
+
+use crate::machine::{self, Booted, native, restart, seed, shell, wasm, with_bus};
+use serde_json::{Value, json};
+
+/// A process that runs `ente` once.
+fn asks(label: &str, words: &[&str]) -> Value {
+    native(label, "/usr/bin/ente", words, json!("OneShot"))
+}
+
+/// The status of an Ente, from its JSON.
+fn status(booted: &mut Booted, label: &str) -> Value {
+    let text = booted.run(&format!("ente status --json {label}"));
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn the_console_looks_after_the_system() {
+    let worker = native("worker", "/bin/sleep", &["100000"], restart());
+    let shy = asks("shy", &["whoami"]);
+    let mut confined = with_bus(asks("confined", &["reboot"]));
+    confined["permissions"]["processes"] = json!(false);
+    let mut holder = with_bus(asks("holder", &["restart", "worker"]));
+    holder["permissions"]["processes"] = json!(false);
+    holder["holds"] = json!(["Spawn"]);
+    let mut booted = Booted::to_prompt(&seed(vec![
+        shell(),
+        worker,
+        shy,
+        confined,
+        holder,
+        wasm("ok", "service_ok", "service", restart()),
+    ]));
+    booted.wait("the seed is up");
+
+    // Whoever may not is told why, and by which key of its Card.
+    booted.wait("shy: error: Card `shy`: permissions.ipc.allow: does not name \"wit-v1\"");
+    booted.wait("confined: error: Card `confined`: holds: lacks Power, which Reboot needs");
+    assert_eq!(status(&mut booted, "confined")["last_exit"]["number"], 1);
+    // And whoever may, can, whatever else it may not.
+    assert_eq!(status(&mut booted, "holder")["state"], "done");
+    let before = status(&mut booted, "worker");
+    assert_eq!(before["incarnation"], 2);
+
+    let tree = booted.run("ente status");
+    for line in [
+        "\narje.seed.test ",
+        "\n  worker ",
+        "\n  ok ",
+        &format!("pid {} ", before["pid"]),
+    ] {
+        let tree = format!("\n{tree}");
+        assert!(tree.contains(line), "{line:?} in {tree}");
+    }
+    let pin = arje_guest_artifacts::guest("service_ok").pin();
+    assert!(tree.contains(&format!("wasm {}", &pin[..12])), "{tree}");
+
+    // The shell is an Ente without restrictions, and what it starts belongs to it.
+    let whoami: Value = serde_json::from_str(&booted.run("ente whoami")).unwrap();
+    assert_eq!(whoami["label"], "shell");
+    assert_eq!(
+        whoami["rights"],
+        json!({"entes": true, "power": true, "switch_root": true})
+    );
+
+    for ente in ["worker", "ok"] {
+        let before = status(&mut booted, ente);
+        booted.run(&format!("ente restart {ente}"));
+        let after = status(&mut booted, ente);
+        assert_eq!(after["state"], "ready");
+        assert_ne!(after["incarnation"], before["incarnation"]);
+        booted.run(&format!("ente stop {ente}"));
+        assert_eq!(status(&mut booted, ente)["state"], "declared");
+        booted.run(&format!("ente start {ente}"));
+        assert_eq!(status(&mut booted, ente)["state"], "ready");
+    }
+    // A signal is no command: what follows is the Card's to say.
+    booted.run("ente events >/tmp/events & echo $! >/tmp/listener");
+    booted.run("until [ -s /tmp/events ]; do ente restart ok; done");
+    booted.run("ente kill --signal KILL worker");
+    booted.run(
+        "until grep -q 'worker  ready' /tmp/events; do sleep 0.1; done; kill $(cat /tmp/listener)",
+    );
+    let events = booted.run("cat /tmp/events");
+    for word in ["crashed", "restarting", "ready"] {
+        assert!(
+            events.contains(&format!("  worker  {word}  life ")),
+            "{events}"
+        );
+    }
+    assert_eq!(
+        status(&mut booted, "worker")["last_exit"]["text"],
+        "ended by signal 9"
+    );
+
+    assert!(
+        booted.run("ente logs ok").contains("ready"),
+        "what a component logs"
+    );
+    assert!(
+        booted
+            .run("ente logs shy")
+            .contains("permissions.ipc.allow")
+    );
+    assert_ne!(booted.try_run("ente start nobody").code, 0);
+    assert_eq!(booted.run("stat -c '%a %u' /run/ente-bus.sock"), "660 0\n");
+
+    booted.vm.send_line("ente poweroff").unwrap();
+    booted.vm.wait_exit(machine::DEADLINE).unwrap();
+    assert!(!booted.vm.console().contains("Kernel panic"));
+}
