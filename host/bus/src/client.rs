@@ -118,7 +118,12 @@ impl Client {
                 server: String::new(),
             },
         };
-        client.send(&encode(&Hello::new()).map_err(|_| ClientError::Protocol("no hello"))?)?;
+        let hello = encode(&Hello::new()).map_err(|_| ClientError::Protocol("no hello"))?;
+        match client.send(&hello) {
+            // A full bus refuses before it has read anything; what it says can still be read.
+            Ok(()) | Err(ClientError::Closed) => {}
+            Err(error) => return Err(error),
+        }
         let body = client.body(Instant::now() + client.patience)?;
         match decode(&body).ok_or(ClientError::Protocol("no answer to the hello"))? {
             HelloAnswer::Welcome(welcome) => client.welcome = welcome,
