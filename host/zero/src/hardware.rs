@@ -101,7 +101,7 @@ impl Hardware {
         let Some(wanted) = self.wanted.filter(|_| self.watchdog.is_none()) else {
             return;
         };
-        match Watchdog::open(Path::new(watchdog::DEVICE), wanted, Instant::now()) {
+        match Watchdog::open(Path::new(watchdog::DEVICE), Some(wanted), Instant::now()) {
             Ok(watchdog) => {
                 let timeout = watchdog.timeout();
                 if timeout != wanted {

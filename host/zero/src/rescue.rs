@@ -256,13 +256,8 @@ fn quiet_watchdog() -> Option<Watchdog> {
     if !watchdog::is_active() {
         return None;
     }
-    let open = || {
-        Watchdog::open(
-            Path::new(watchdog::DEVICE),
-            watchdog::DEFAULT,
-            Instant::now(),
-        )
-    };
+    // Its time out stays as it is.
+    let open = || Watchdog::open(Path::new(watchdog::DEVICE), None, Instant::now());
     let disarmed = open().and_then(Watchdog::disarm);
     if disarmed.is_ok() && !watchdog::is_active() {
         say("rescue: the hardware watchdog is disarmed");

@@ -53,20 +53,29 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Opens the device, which arms it, and sets its time out. Where the hardware cannot count so
-    /// far or so fine, its own time out stays; [`Watchdog::timeout`] tells.
+    /// Opens the device, which arms it, and sets its time out, if one is given. Where the hardware
+    /// cannot count so far or so fine, its own time out stays; [`Watchdog::timeout`] tells.
     ///
     /// # Errors
     ///
     /// There is none (`NotFound`), somebody else has it (`ResourceBusy`), or it does not answer.
-    pub fn open(device: &Path, timeout: Duration, now: Instant) -> io::Result<Watchdog> {
+    pub fn open(device: &Path, timeout: Option<Duration>, now: Instant) -> io::Result<Watchdog> {
         let device = OpenOptions::new().write(true).open(device)?;
-        let mut seconds = i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX);
-        // SAFETY: the request reads and writes one int.
-        if unsafe { ioctl::set_timeout(device.as_raw_fd(), &raw mut seconds) }.is_err() {
-            // SAFETY: the request writes one int.
-            unsafe { ioctl::get_timeout(device.as_raw_fd(), &raw mut seconds) }?;
-        }
+        let set = timeout.and_then(|timeout| {
+            let mut seconds = i32::try_from(timeout.as_secs()).ok()?;
+            // SAFETY: the request reads and writes one int.
+            unsafe { ioctl::set_timeout(device.as_raw_fd(), &raw mut seconds) }.ok()?;
+            Some(seconds)
+        });
+        let seconds = set.map_or_else(
+            || {
+                let mut seconds = 0;
+                // SAFETY: the request writes one int.
+                unsafe { ioctl::get_timeout(device.as_raw_fd(), &raw mut seconds) }?;
+                Ok::<i32, Errno>(seconds)
+            },
+            Ok,
+        )?;
         let seconds = u64::try_from(seconds).ok().filter(|seconds| *seconds > 0);
         let mut watchdog = Watchdog {
             device,
@@ -124,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_is_no_watchdog_is_an_error() {
-        let open = |path: &str| Watchdog::open(Path::new(path), DEFAULT, Instant::now());
+        let open = |path: &str| Watchdog::open(Path::new(path), Some(DEFAULT), Instant::now());
         assert_eq!(
             open("/dev/no-such").unwrap_err().kind(),
             io::ErrorKind::NotFound

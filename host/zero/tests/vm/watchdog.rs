@@ -55,6 +55,21 @@ fn whoever_works_in_the_rescue_shell_is_not_reset() {
     booted.vm.wait_exit(machine::DEADLINE).unwrap();
 }
 
+#[test]
+fn one_that_cannot_be_disarmed_is_petted_in_the_rescue_shell() {
+    let mut booted = boot(&kernel(), "softdog", "crash-panic", |machine| {
+        machine.append.push("softdog.nowayout=1".into());
+    });
+    booted.vm.send_line("kill -QUIT 1").unwrap();
+    booted.wait("rescue: the hardware watchdog cannot be disarmed; it is petted instead");
+    booted.wait("rescue# ");
+    booted.run("sleep 25");
+    booted.vm.send_line("poweroff").unwrap();
+    booted.vm.wait_exit(machine::DEADLINE).unwrap();
+    let console = booted.vm.console();
+    assert!(console.contains("reboot: Power down"), "{console}");
+}
+
 /// A watchdog that is a device of QEMU's. Kernels for virtual machines have no driver for one, so
 /// this boots the distribution's other kernel.
 #[test]
