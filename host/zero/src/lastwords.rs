@@ -29,13 +29,22 @@ fn to_kernel(text: &str) {
 }
 
 fn to_console(text: &str) -> io::Result<()> {
-    // A descriptor of its own, since being non-blocking is a property that all its copies share.
-    let mut console = OpenOptions::new()
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open("/dev/console")?;
+    let mut console = open_console()?;
     let _ = go_on(&console); // some consoles are no terminals
     console.write_all(format!("{text}\n").as_bytes())
+}
+
+/// Lets the console go on if somebody stopped it, so that what waits for it is seen.
+pub fn unstop_console() {
+    let _ = open_console().map(|console| go_on(&console)); // as above
+}
+
+/// A descriptor of its own, since being non-blocking is a property that all its copies share.
+fn open_console() -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open("/dev/console")
 }
 
 /// Lets a terminal go on that was stopped with Ctrl-S: taking that key away does so (tty_ioctl(4)).

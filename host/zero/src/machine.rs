@@ -20,7 +20,7 @@ use std::convert::Infallible;
 use std::fs::{self, OpenOptions};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The first milestone; the only line that also goes to the kernel's log.
 const AWAKE: &str = "ente-zero despierta como PID 1";
@@ -31,6 +31,9 @@ const MAX_MAPPINGS: &str = "1048576";
 
 /// How long the last lines may take to get to the console.
 const FLUSH: Duration = Duration::from_secs(2);
+
+/// The same when the deadline of a shutdown is over.
+const LAST_FLUSH: Duration = Duration::from_millis(200);
 
 /// Where the image has things.
 const STORE: &str = "/ente";
@@ -112,9 +115,11 @@ fn boot(args: &Args, problems: &[String], caught: nix::Result<()>) -> Result<Inf
 fn end(ended: Ended, console: &Console, rescue: bool) -> ! {
     let outcome = ended.outcome;
     let say = |text: &str| console.line(text);
+    lastwords::unstop_console();
     let watchdog = poweroff::settle(ended.deadline, ended.watchdog, &say);
     console.line(format!("shutdown: {outcome}"));
-    console.flush(FLUSH);
+    let left = ended.deadline.saturating_duration_since(Instant::now());
+    console.flush(left.clamp(LAST_FLUSH, FLUSH));
     let reason = poweroff::end_machine(outcome, watchdog);
     rescue::in_place(&reason, rescue)
 }

@@ -35,6 +35,10 @@ const MIN_STEP: Duration = Duration::from_millis(500);
 /// is gone, and there is no reason to go on.
 const MAX_STUCK: usize = 16;
 
+/// What disks get even if the deadline is over already, because the machine itself stood still: to
+/// lose what could have been written within two seconds helps nobody.
+const LEAST: Duration = Duration::from_secs(2);
+
 /// What disks get after somebody at the keyboard hurried the shutdown.
 const HURRIED: Duration = Duration::from_secs(5);
 
@@ -67,7 +71,7 @@ enum Woken {
 }
 
 /// Ends everything that still runs, and puts the disks to rest. Returns at the deadline at the
-/// latest, with the watchdog, armed and just petted. `say` must not block.
+/// latest (but see [`LEAST`]), with the watchdog, armed and just petted. `say` must not block.
 pub fn settle(
     deadline: Instant,
     watchdog: Option<Watchdog>,
@@ -86,7 +90,7 @@ pub fn settle(
     };
     let mut phase = LastPhase {
         poller,
-        deadline,
+        deadline: deadline.max(Instant::now() + LEAST),
         watchdog,
         notice: Notice::new(Instant::now()),
         say,
