@@ -71,7 +71,7 @@ enum Woken {
 }
 
 /// Ends everything that still runs, and puts the disks to rest. Returns at the deadline at the
-/// latest (but see [`LEAST`]), with the watchdog, armed and just petted. `say` must not block.
+/// latest (but see `LEAST`), with the watchdog, armed and just petted. `say` must not block.
 pub fn settle(
     deadline: Instant,
     watchdog: Option<Watchdog>,
