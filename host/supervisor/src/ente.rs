@@ -55,6 +55,8 @@ pub(crate) struct Ente {
     pub restarts: u64,
     pub started_at: Option<Millis>,
     pub ready_after_ms: Option<u64>,
+    /// What the running incarnation asked for instead of its Card's `liveness_ms`.
+    pub liveness_ms: Option<u64>,
     pub last_exit: Option<ExitStatus>,
     pub history: VecDeque<Transition>,
     pub crashes: Crashes,
@@ -245,6 +247,7 @@ impl Ente {
             restarts: 0,
             started_at: None,
             ready_after_ms: None,
+            liveness_ms: None,
             last_exit: None,
             history: VecDeque::new(),
             crashes: Crashes::default(),

@@ -121,6 +121,21 @@ pub enum Report {
     /// It is alive: `WATCHDOG=1`, or its `health` export answered. Matters when the Card has
     /// `liveness_ms`.
     Alive,
+    /// It says that it cannot go on (`WATCHDOG=trigger`): treated as one that gave no sign of life in time.
+    NotAlive,
+    /// From now on its signs of life are due within so many milliseconds (`WATCHDOG_USEC=`), until this
+    /// incarnation ends. Matters when the Card has `liveness_ms`: whether it is watched is the Card's to
+    /// say.
+    Liveness {
+        /// At least 1.
+        ms: u64,
+    },
+    /// It was told to stop and needs more time (`EXTEND_TIMEOUT_USEC=`): it is not killed before so many
+    /// milliseconds from now have passed. A shutdown's own deadline does not wait.
+    MoreTime {
+        /// How many.
+        ms: u64,
+    },
     /// It offers more or less than before (the bus request `UpdateCapabilities`). Accepted while
     /// Starting or Ready, forgotten when the incarnation ends. Removes are applied before adds. The
     /// executor checks that the Ente may add what its Card does not list.

@@ -155,6 +155,9 @@ impl Supervisor {
             Report::Exited(status) => self.ended(ix, Some(status.bounded())),
             Report::Interrupted => self.interrupted(ix),
             Report::Alive if state == State::Ready => self.arm_liveness(ix),
+            Report::NotAlive if state != State::Stopping => self.kill(ix, StopReason::NotAlive),
+            Report::Liveness { ms } => self.change_liveness(ix, ms),
+            Report::MoreTime { ms } => self.give_time(ix, ms),
             Report::Capabilities { adds, removes } if state != State::Stopping => {
                 return self.change_provisions(ix, &adds, &removes);
             }
@@ -165,6 +168,7 @@ impl Supervisor {
             }
             // True, but it changes nothing.
             Report::Alive
+            | Report::NotAlive
             | Report::Capabilities { .. }
             | Report::Started
             | Report::Ready { .. } => {}

@@ -69,6 +69,7 @@ impl Supervisor {
         ente.crashed = false;
         ente.started_at = Some(now);
         ente.ready_after_ms = None;
+        ente.liveness_ms = None;
         let (id, incarnation) = (ente.card.id, ente.incarnation);
         let container = ente.is_container();
         self.set_state(ix, State::Starting, cause);
@@ -109,9 +110,22 @@ impl Supervisor {
         let Some(ente) = self.table.get(ix).filter(|ente| !ente.is_container()) else {
             return;
         };
-        if let Some(ms) = ente.card.liveness_ms {
+        if let Some(ms) = ente.liveness_ms.or(ente.card.liveness_ms) {
             // 0 would be due before anything can answer.
             self.set_timer(ix, Some(self.now.plus(ms.max(1))));
+        }
+    }
+
+    /// Signs of life are due in another rhythm than the Card says, until the incarnation ends.
+    pub(crate) fn change_liveness(&mut self, ix: EnteIx, ms: u64) {
+        let Some(ente) = self.table.get_mut(ix) else {
+            return;
+        };
+        if ente.card.liveness_ms.is_some() {
+            ente.liveness_ms = Some(ms.max(1));
+            if ente.state == State::Ready {
+                self.arm_liveness(ix);
+            }
         }
     }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use crate::action::{Action, Cause, State, StopReason};
-use crate::ente::{Stage, Stop};
+use crate::ente::{Ente, Stage, Stop};
 use crate::index::{CapIx, EnteIx, Index};
 use crate::supervisor::Supervisor;
 
@@ -144,6 +144,16 @@ impl Supervisor {
             reason,
         });
         self.set_timer(ix, Some(self.now.plus(grace)));
+    }
+
+    /// One that was told to stop needs more time.
+    pub(crate) fn give_time(&mut self, ix: EnteIx, ms: u64) {
+        let asked = |ente: &Ente| ente.stop.as_ref().is_some_and(|s| s.stage == Stage::Asked);
+        let timer = match self.table.get(ix) {
+            Some(ente) if asked(ente) => ente.timer,
+            _ => return,
+        };
+        self.set_timer(ix, timer.max(Some(self.now.plus(ms))));
     }
 
     /// Ends a live Ente at once, without order and grace.

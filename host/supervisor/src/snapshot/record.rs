@@ -59,6 +59,7 @@ pub(super) struct EnteRecord {
     pub restarts: u64,
     pub started_at: Option<Offset>,
     pub ready_after_ms: Option<u64>,
+    pub liveness_ms: Option<u64>,
     pub last_exit: Option<ExitStatus>,
     pub history: Vec<TransitionRecord>,
 }

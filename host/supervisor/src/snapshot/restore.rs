@@ -197,6 +197,7 @@ impl Supervisor {
         ente.restarts = record.restarts;
         ente.started_at = record.started_at.map(|at| at.at(now));
         ente.ready_after_ms = record.ready_after_ms;
+        ente.liveness_ms = record.liveness_ms;
         ente.last_exit = record.last_exit.map(|status| status.bounded());
         let history = record.history.into_iter();
         ente.history = history.map(|it| it.at(now)).collect();

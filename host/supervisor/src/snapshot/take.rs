@@ -94,6 +94,7 @@ impl Supervisor {
             restarts: ente.restarts,
             started_at: ente.started_at.map(offset),
             ready_after_ms: ente.ready_after_ms,
+            liveness_ms: ente.liveness_ms,
             last_exit: ente.last_exit.clone(),
             history: {
                 let history = ente.history.iter();

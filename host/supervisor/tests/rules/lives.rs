@@ -185,6 +185,65 @@ fn no_sign_of_life_is_a_crash() {
 }
 
 #[test]
+fn an_incarnation_can_change_how_often_it_says_that_it_lives() {
+    let mut watched = card("a", "", "");
+    watched.liveness_ms = Some(500);
+    let mut bench = Bench::new(vec![watched, card("b", "", "")]);
+    bench.report("a", Report::Liveness { ms: 2_000 });
+    bench.started("a");
+    assert_eq!(bench.at(bench.now + 1_999), "", "its own rhythm counts");
+    bench.report("a", Report::Liveness { ms: 100 });
+    assert_eq!(
+        bench.at(bench.now + 100),
+        "!a",
+        "from the moment it is said"
+    );
+    bench.exit("a", 9);
+    bench.started("a");
+    assert_eq!(bench.at(bench.now + 499), "");
+    assert_eq!(
+        bench.at(bench.now + 1),
+        "!a",
+        "the next incarnation has its Card's"
+    );
+
+    bench.started("b");
+    bench.report("b", Report::Liveness { ms: 100 });
+    assert_eq!(
+        bench.at(bench.now + 10_000),
+        "",
+        "a Card that wants none gets none"
+    );
+}
+
+#[test]
+fn who_says_that_it_cannot_go_on_is_treated_as_if_it_gave_no_sign_of_life() {
+    let mut bench = Bench::new(vec![card("a", "", "")]);
+    bench.started("a");
+    let actions = bench.report("a", Report::NotAlive);
+    assert_eq!(bench.brief(&actions), "!a");
+    bench.exit("a", 9);
+    let status = bench.supervisor.status(id("a")).expect("known");
+    assert_eq!(status.state, State::Backoff);
+}
+
+#[test]
+fn who_was_told_to_stop_can_ask_for_more_time_than_its_card_gives() {
+    let mut slow = card("a", "", "");
+    slow.stop_timeout_ms = 1_000;
+    let mut bench = Bench::new(vec![slow]);
+    bench.started("a");
+    bench.report("a", Report::MoreTime { ms: 60_000 });
+    bench.command("a", Command::Stop);
+    let told = bench.now;
+    assert_eq!(bench.at(told + 900), "");
+    bench.report("a", Report::MoreTime { ms: 5_000 });
+    bench.report("a", Report::MoreTime { ms: 1 });
+    assert_eq!(bench.at(told + 5_899), "");
+    assert_eq!(bench.at(told + 5_900), "!a");
+}
+
+#[test]
 fn late_and_doubled_reports_change_nothing() {
     let mut bench = Bench::new(vec![card("a", "", "")]);
     bench.exit("a", 1);
