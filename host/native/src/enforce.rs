@@ -1,7 +1,8 @@
 //! What this version can enforce for a native Card. The rest is refused, never ignored.
 
-use arje_card::{Card, Limits, Payload, Readiness, Soma};
+use arje_card::{Card, Fake, Limits, Payload, Readiness, Soma};
 
+use ente_spawn::MAX_PASSED;
 use serde::Serialize;
 
 use crate::confine::{Kernel, refusals};
@@ -9,6 +10,10 @@ use crate::console::console_of;
 
 /// The name of the bus in `permissions.ipc.allow` (docs/bus.md); without it `ente-zero` refuses the Ente's connections.
 const BUS: &str = "wit-v1";
+
+/// Most credentials of a Card. Each is a descriptor of the executor while they are copied, and a line among the 256 mounts
+/// that a plan has room for.
+const MAX_CREDENTIALS: usize = 64;
 
 /// Whether this version, on the running kernel, can enforce all that a Native Card says about its process.
 ///
@@ -25,14 +30,13 @@ fn enforceable_on(card: &Card, kernel: &Kernel) -> Result<(), Vec<String>> {
     let mut refused = Vec::new();
     match &card.payload {
         Payload::Wasm(_) | Payload::Virtual => return Ok(()),
-        Payload::Legacy(_) => refused.push(
-            "payload: Legacy, but this version answers for no part of systemd; use Native".into(),
-        ),
+        Payload::Legacy(legacy) => check_fakes(&legacy.fakes, &mut refused),
         Payload::Native(_) => {}
     }
     refused.extend(refusals(card, kernel));
     check_ipc(card, &mut refused);
     check_soma(&card.soma, &mut refused);
+    check_credentials(card, kernel, &mut refused);
     check_host_services(card, &mut refused);
     refused.extend(console_of(card).err());
     if refused.is_empty() {
@@ -60,21 +64,18 @@ fn check_soma(soma: &Soma, refused: &mut Vec<String>) {
 
 /// What the host would have to do for the process beyond starting it.
 fn check_host_services(card: &Card, refused: &mut Vec<String>) {
-    if matches!(card.readiness, Readiness::Notify | Readiness::Announce) {
+    if card.readiness == Readiness::Announce {
         let found = json(&card.readiness);
         refused.push(format!(
-            "readiness: {found}, but this version receives neither notifications nor announcements of native Cards; \
-             use \"started\" or \"exit\""
+            "readiness: {found}, but this version receives no announcements of native Cards; use \"notify\", \"started\" \
+             or \"exit\""
         ));
     }
-    if let Some(liveness) = card.liveness_ms {
-        refused.push(not_yet("liveness_ms", &liveness.to_string()));
-    }
-    if !card.listen.is_empty() {
-        refused.push(not_yet("listen", &json(&card.listen)));
-    }
-    if !card.credentials.is_empty() {
-        refused.push(not_yet("credentials", &json(&card.credentials)));
+    if card.listen.len() > MAX_PASSED as usize {
+        refused.push(format!(
+            "listen: {} sockets, but a program is passed at most {MAX_PASSED}; remove some",
+            card.listen.len()
+        ));
     }
     if let Some(dbus) = &card.dbus {
         refused.push(not_yet("dbus", &json(dbus)));
@@ -84,6 +85,44 @@ fn check_host_services(card: &Card, refused: &mut Vec<String>) {
             "limits: set, but they are those of Wasm Cards; remove them, or use soma.rlimits"
                 .into(),
         );
+    }
+}
+
+/// Their folder is a mount in a namespace of the Ente's own.
+fn check_credentials(card: &Card, kernel: &Kernel, refused: &mut Vec<String>) {
+    let found = json(&card.credentials);
+    if card.credentials.is_empty() {
+        return;
+    }
+    if !kernel.root {
+        refused.push(format!(
+            "credentials: {found}, but only user 0 can make the folder that nobody else sees; run the init as root, \
+             or remove them"
+        ));
+    } else if !kernel.namespaces.contains("mnt") || !kernel.mount_attributes {
+        refused.push(format!(
+            "credentials: {found}, but this kernel cannot make the folder that nobody else sees; remove them"
+        ));
+    }
+    if card.credentials.len() > MAX_CREDENTIALS {
+        refused.push(format!(
+            "credentials: {}, but at most {MAX_CREDENTIALS} are handed over; remove some",
+            card.credentials.len()
+        ));
+    }
+}
+
+/// The parts of systemd that a Legacy Card expects.
+fn check_fakes(fakes: &[Fake], refused: &mut Vec<String>) {
+    for fake in fakes {
+        match fake {
+            Fake::SystemdNotify => {}
+            Fake::SystemdLogind | Fake::SystemdHostnamed => refused.push(format!(
+                "payload.Legacy.fakes: {}, but this version answers for it nowhere; remove it if the program can do \
+                 without",
+                json(fake)
+            )),
+        }
     }
 }
 
@@ -160,7 +199,7 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused_by_field() {
-        let cases: [(&str, Change); 10] = [
+        let cases: [(&str, Change); 8] = [
             ("permissions.ipc.allow", |c| {
                 c.permissions.ipc.allow = vec!["wit-v1".into(), "wit-v2".into()];
             }),
@@ -174,17 +213,17 @@ mod tests {
                     ..Cgroup::default()
                 };
             }),
-            ("readiness", |c| c.readiness = Readiness::Notify),
             ("readiness", |c| c.readiness = Readiness::Announce),
-            ("liveness_ms", |c| c.liveness_ms = Some(1000)),
             ("listen", |c| {
-                c.listen = vec![Listen {
-                    name: "x".into(),
-                    on: ListenOn::Unix("/run/x".into()),
-                }];
+                let on = ListenOn::Unix("/run/x".into());
+                let socket = |n: u32| Listen {
+                    name: n.to_string(),
+                    on: on.clone(),
+                };
+                c.listen = (0..=MAX_PASSED).map(socket).collect();
             }),
             ("credentials", |c| {
-                c.credentials = vec![Credential::default()];
+                c.credentials = vec![Credential::default(); MAX_CREDENTIALS + 1];
             }),
             ("dbus", |c| c.dbus = Some(Dbus::default())),
             ("console", |c| {
@@ -195,24 +234,34 @@ mod tests {
             assert_eq!(refused(true, change), [field]);
         }
         assert_eq!(refused(true, |c| c.limits.mailbox = 1), ["limits"]);
-        assert_eq!(
-            refused(true, |c| c.payload =
-                Payload::Legacy(LegacyPayload::default())),
-            ["payload"]
-        );
+        let credentials = |c: &mut Card| c.credentials = vec![Credential::default()];
+        assert_eq!(refused(true, credentials), [""; 0]);
+        assert_eq!(refused(false, credentials), ["credentials"]);
+        for (fake, expected) in [
+            (Fake::SystemdNotify, &[][..]),
+            (Fake::SystemdLogind, &["payload.Legacy.fakes"]),
+            (Fake::SystemdHostnamed, &["payload.Legacy.fakes"]),
+        ] {
+            let legacy = LegacyPayload {
+                fakes: vec![fake],
+                ..LegacyPayload::default()
+            };
+            let found = refused(true, |c| c.payload = Payload::Legacy(legacy));
+            assert_eq!(found, expected, "{fake:?}");
+        }
     }
 
     #[test]
     fn a_refusal_shows_what_the_card_says() {
         let mut card = unconfined();
         card.soma.cgroup.cpu_weight = Some(50);
-        card.liveness_ms = Some(7);
+        card.dbus = Some(Dbus::default());
         let ending = "but this version cannot enforce it for native Cards; remove it";
         assert_eq!(
             enforceable_on(&card, &Kernel::complete()).unwrap_err(),
             [
                 format!("soma.cgroup: {{\"cpu_weight\":50}}, {ending}"),
-                format!("liveness_ms: 7, {ending}"),
+                format!("dbus: {{\"own\":[]}}, {ending}"),
             ]
         );
     }

@@ -13,7 +13,15 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 /// Variables by name, so that none appears twice and the order is always the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Environment {
-    variables: BTreeMap<Vec<u8>, Vec<u8>>,
+    variables: BTreeMap<Vec<u8>, Value>,
+}
+
+/// What a variable holds.
+#[derive(Clone, Debug)]
+enum Value {
+    Text(Vec<u8>),
+    /// The process id of the program, which the executor fills in: nobody knows it before.
+    OwnPid,
 }
 
 /// A name or value that no environment can hold.
@@ -31,12 +39,12 @@ impl Environment {
         let mut environment = Environment::default();
         environment
             .variables
-            .insert(b"PATH".to_vec(), DEFAULT_PATH.into());
+            .insert(b"PATH".to_vec(), Value::Text(DEFAULT_PATH.into()));
         for (name, value) in variables {
             if INHERITED.iter().any(|inherited| name == *inherited) {
                 environment
                     .variables
-                    .insert(name.into_vec(), value.into_vec());
+                    .insert(name.into_vec(), Value::Text(value.into_vec()));
             }
         }
         environment
@@ -52,7 +60,7 @@ impl Environment {
             "it contains a NUL character"
         } else {
             self.variables
-                .insert(name.as_bytes().to_vec(), value.as_bytes().to_vec());
+                .insert(name.as_bytes().to_vec(), Value::Text(value.into()));
             return Ok(());
         };
         Err(BadVariable {
@@ -61,13 +69,24 @@ impl Environment {
         })
     }
 
-    /// As `execve(2)` takes them: `NAME=VALUE`, in the order of the names.
+    /// Sets a variable to the process id of the program.
+    pub(crate) fn set_own_pid(&mut self, name: &'static str) {
+        let name = name.as_bytes().to_vec();
+        self.variables.insert(name, Value::OwnPid);
+    }
+
+    /// As a plan takes them: `NAME=VALUE`, or `NAME` alone for the process id, in the order of the names.
     pub(crate) fn strings(self) -> Vec<CString> {
         self.variables
             .into_iter()
             .filter_map(|(name, value)| {
                 // Never fails: `set` refuses NUL, and the kernel cannot hand one over.
-                CString::new([name.as_slice(), b"=", value.as_slice()].concat()).ok()
+                match value {
+                    Value::Text(value) => {
+                        CString::new([name.as_slice(), b"=", value.as_slice()].concat()).ok()
+                    }
+                    Value::OwnPid => CString::new(name).ok(),
+                }
             })
             .collect()
     }

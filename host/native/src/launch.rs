@@ -52,6 +52,8 @@ pub struct Process<'a> {
     /// Its environment beside `PATH`, `TERM`, `LANG` and `RUST_LOG`; a later entry replaces an earlier one of the
     /// same name.
     pub environment: &'a [(String, String)],
+    /// Variables that hold its own process id; they replace others of the same name.
+    pub own_pid: &'a [&'static str],
     /// A terminal that becomes its standard streams and its controlling terminal. Without one, standard input is
     /// `/dev/null`.
     pub console: Option<&'a Path>,
@@ -102,7 +104,7 @@ impl std::error::Error for StartError {}
 /// Why nothing was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartCause {
-    /// The payload is not Native.
+    /// The payload is neither Native nor Legacy.
     NotNative,
     /// The Card asks for what this version cannot enforce; one entry per field.
     Unenforceable(Vec<String>),
@@ -128,7 +130,9 @@ pub enum StartCause {
 impl fmt::Display for StartCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotNative => f.write_str("payload: not Native, so there is no process to start"),
+            Self::NotNative => {
+                f.write_str("payload: neither Native nor Legacy, so there is no process to start")
+            }
             Self::Unenforceable(reasons) => f.write_str(&reasons.join("; ")),
             Self::Nul(text) => write!(f, "{text:?} contains a NUL character; remove it"),
             Self::Variable { name, problem } => {
@@ -234,6 +238,9 @@ impl Launcher {
                     name: bad.name,
                     problem: bad.problem,
                 })?;
+        }
+        for name in process.own_pid {
+            environment.set_own_pid(name);
         }
         let program = c_string(process.program)?;
         let mut argv = vec![program.clone()];

@@ -3,15 +3,16 @@
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
-use arje_card::{Card, NativePayload, Networking, Payload, Rlimits};
+use arje_card::{Card, Networking, Payload, Rlimits};
 use ente_spawn::{Resource, Rlimit};
 
 use crate::confine::{Kernel, confinement, forbid_chosen_ports};
 use crate::console::{ConsoleName, console_of};
 use crate::enforce::enforceable;
 use crate::launch::{Launcher, Process, StartCause, StartError, Started};
+use crate::secrets;
 
-/// One start of a Card with a Native payload.
+/// One start of a Card with a Native or Legacy payload.
 #[derive(Clone, Copy, Debug)]
 pub struct StartRequest<'a> {
     /// The Card.
@@ -20,6 +21,11 @@ pub struct StartRequest<'a> {
     pub incarnation: u64,
     /// What the host adds to the environment beside `ENTE_ID` and `ENTE_LABEL`, such as `ENTE_BUS_SOCK`.
     pub environment: &'a [(String, String)],
+    /// The folder for the credentials of a Card that has some, for this Ente alone. Empty, and nobody but the host can
+    /// change it.
+    pub credentials: Option<&'a Path>,
+    /// Variables that hold the program's own process id, such as `LISTEN_PID`; they replace the Card's.
+    pub own_pid: &'a [&'static str],
     /// The terminal of a Card that asks for the active console. Without one it is looked up in `/sys`.
     pub active_console: Option<&'a Path>,
     /// Standard output and error instead of the launcher's; not used for a Card with a console.
@@ -38,6 +44,8 @@ impl<'a> StartRequest<'a> {
             card,
             incarnation,
             environment: &[],
+            credentials: None,
+            own_pid: &[],
             active_console: None,
             output: None,
             passed: &[],
@@ -47,11 +55,11 @@ impl<'a> StartRequest<'a> {
 }
 
 impl Launcher {
-    /// Starts the process of a Native Card, without waiting for its exec: see
+    /// Starts the process of a Native or Legacy Card, without waiting for its exec: see
     /// [`start_process`](Launcher::start_process).
     ///
     /// # Errors
-    /// The Card is not Native, asks for what this version cannot enforce, or the executor could not be started.
+    /// The Card has no process, asks for what this version cannot enforce, or the executor could not be started.
     /// There is no process then.
     pub fn start(&self, request: &StartRequest<'_>) -> Result<Started, StartError> {
         self.try_start_card(request).map_err(|cause| StartError {
@@ -62,22 +70,30 @@ impl Launcher {
 
     fn try_start_card(&self, request: &StartRequest<'_>) -> Result<Started, StartCause> {
         let card = request.card;
-        let Payload::Native(payload) = &card.payload else {
-            return Err(StartCause::NotNative);
+        let (program, arguments, envp) = match &card.payload {
+            Payload::Native(native) => (&native.exec, &native.argv, &native.envp.0[..]),
+            Payload::Legacy(legacy) => (&legacy.exec, &legacy.argv, &[][..]),
+            Payload::Wasm(_) | Payload::Virtual => return Err(StartCause::NotNative),
         };
         enforceable(card).map_err(StartCause::Unenforceable)?;
         let unenforceable = |reason| StartCause::Unenforceable(vec![reason]);
-        let confinement =
-            confinement(card, &payload.exec, Kernel::running()).map_err(unenforceable)?;
+        let mut confinement =
+            confinement(card, program, Kernel::running()).map_err(unenforceable)?;
+        if !card.credentials.is_empty() {
+            let none = || unenforceable("credentials: set, but there is no folder for them".into());
+            let folder = request.credentials.ok_or_else(none)?;
+            secrets::add(card, folder, &mut confinement).map_err(unenforceable)?;
+        }
         if card.permissions.networking == Networking::Outbound {
             forbid_ports(request.cgroup)?;
         }
         let terminal = terminal(request)?;
         let started = self.try_start(&Process {
             label: &card.label,
-            program: &payload.exec,
-            arguments: &payload.argv,
-            environment: &environment(request, payload),
+            program,
+            arguments,
+            environment: &environment(request, envp),
+            own_pid: request.own_pid,
             console: terminal.as_deref(),
             rlimits: &rlimits(&card.soma.rlimits),
             output: request.output,
@@ -122,10 +138,14 @@ fn terminal(request: &StartRequest<'_>) -> Result<Option<PathBuf>, StartCause> {
 }
 
 /// What the Card sets, then what the host says: a Card does not give itself another identity.
-fn environment(request: &StartRequest<'_>, payload: &NativePayload) -> Vec<(String, String)> {
-    let mut variables = payload.envp.0.clone();
+fn environment(request: &StartRequest<'_>, envp: &[(String, String)]) -> Vec<(String, String)> {
+    let mut variables = envp.to_vec();
     variables.push(("ENTE_ID".to_owned(), request.card.id.to_string()));
     variables.push(("ENTE_LABEL".to_owned(), request.card.label.clone()));
+    if let (false, Some(folder)) = (request.card.credentials.is_empty(), request.credentials) {
+        let folder = folder.to_string_lossy().into_owned();
+        variables.push((secrets::DIRECTORY.to_owned(), folder));
+    }
     variables.extend_from_slice(request.environment);
     variables
 }

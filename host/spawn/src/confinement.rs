@@ -210,7 +210,7 @@ impl Landlock {
 fn is_well_formed(mount: &Mount<CString>) -> bool {
     let absolute = |path: &CStr| path.to_bytes().starts_with(b"/");
     let action_fits = match &mount.action {
-        MountAction::Bind { source, .. } => absolute(source),
+        MountAction::Bind { source, .. } | MountAction::Secret { source, .. } => absolute(source),
         MountAction::Tmpfs { mode, .. } => *mode <= 0o1777,
         _ => true,
     };

@@ -31,7 +31,7 @@ pub struct Recipe<'a> {
     pub program: &'a CStr,
     /// Its arguments, the program's name first; not empty.
     pub argv: &'a [CString],
-    /// Its whole environment, as `KEY=VALUE`.
+    /// Its whole environment, as `KEY=VALUE`. A `KEY` alone becomes `KEY=` and the program's own process id.
     pub envp: &'a [CString],
 }
 

@@ -30,6 +30,9 @@ pub const MAX_STRINGS: usize = 1 << 16;
 /// Most descriptors passed to the program beyond 0-2. Socket activation needs a handful.
 pub const MAX_PASSED: u32 = 64;
 
+/// Longest file that is copied as a secret, as for credentials of systemd (`systemd.exec(5)`).
+pub const MAX_SECRET_BYTES: u64 = 1 << 20;
+
 /// Most mounts in one plan. The executor holds one descriptor for each bind while it makes them, and PID 1's own limit of
 /// open files, which it inherits, is 1024 where nobody raised it.
 pub const MAX_MOUNTS: usize = 256;

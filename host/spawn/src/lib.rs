@@ -37,11 +37,11 @@ pub use decode::{DecodeError, Plan, Steps};
 pub use encode::{EncodeError, Recipe, encode};
 pub use format::{
     FIRST_PASSED_FD, INSTRUCTION_BYTES, MAX_CPU_BYTES, MAX_GROUPS, MAX_HOST_NAME_BYTES,
-    MAX_INSTRUCTIONS, MAX_MOUNTS, MAX_PASSED, MAX_PATHS, MAX_PLAN_BYTES, MAX_STRINGS, PLAN_FD,
-    Resource, Rlimit, STATUS_FD,
+    MAX_INSTRUCTIONS, MAX_MOUNTS, MAX_PASSED, MAX_PATHS, MAX_PLAN_BYTES, MAX_SECRET_BYTES,
+    MAX_STRINGS, PLAN_FD, Resource, Rlimit, STATUS_FD,
 };
 pub use kind::StepKind;
-pub use mounts::{Mount, MountAction, Mounts};
+pub use mounts::{Mount, MountAction, Mounts, Owner};
 pub use namespaces::Namespaces;
 pub use reader::{Ids, StringIter, Strings};
 pub use rules::{PathRule, PathRules};

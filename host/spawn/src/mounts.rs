@@ -59,6 +59,39 @@ pub enum MountAction<T> {
     Protect,
     /// A symbolic link with this content, made here.
     Symlink(T),
+    /// A fresh ramfs, which is never swapped out: `nosuid`, `nodev`, `noexec`, mode 0500, of this owner.
+    Secrets(Owner),
+    /// A copy of a file, mode 0400, made here, where nothing is yet. Opened when the sources of binds are.
+    Secret {
+        /// Where it is, absolute; a regular file of at most [`MAX_SECRET_BYTES`](crate::MAX_SECRET_BYTES). Symbolic
+        /// links are followed.
+        source: T,
+        /// Whose the copy is.
+        owner: Owner,
+    },
+}
+
+/// User and group of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// User id.
+    pub user: u32,
+    /// Group id.
+    pub group: u32,
+}
+
+impl Owner {
+    #[cfg(any(test, feature = "alloc"))]
+    fn number(self) -> u64 {
+        u64::from(self.group) << 32 | u64::from(self.user)
+    }
+
+    fn from_number(number: u64) -> Owner {
+        Owner {
+            user: number as u32,
+            group: (number >> 32) as u32,
+        }
+    }
 }
 
 #[cfg(any(test, feature = "alloc"))]
@@ -79,6 +112,8 @@ impl<T: AsRef<CStr>> MountAction<T> {
             MountAction::ReadOnly { recursive } => (5, (*recursive).into(), 0, 0, c""),
             MountAction::Protect => (6, 0, 0, 0, c""),
             MountAction::Symlink(content) => (7, 0, 0, 0, content.as_ref()),
+            MountAction::Secrets(owner) => (8, 0, owner.number(), 0, c""),
+            MountAction::Secret { source, owner } => (9, 0, owner.number(), 0, source.as_ref()),
         }
     }
 }
@@ -100,6 +135,11 @@ impl<'a> MountAction<&'a CStr> {
             5 => MountAction::ReadOnly { recursive: flag },
             6 => MountAction::Protect,
             7 => MountAction::Symlink(text),
+            8 => MountAction::Secrets(Owner::from_number(size)),
+            9 => MountAction::Secret {
+                source: text,
+                owner: Owner::from_number(size),
+            },
             _ => return None,
         })
     }
@@ -142,8 +182,10 @@ fn read<'a>(reader: &mut Reader<'a>) -> Result<Mount<&'a CStr>, DecodeError> {
     let (text, target) = (reader.path()?, reader.path()?);
     let action = MountAction::from_parts(tag, flag != 0, size, mode, text).ok_or(malformed)?;
     let absolute = |path: &CStr| path.to_bytes().starts_with(b"/");
-    let source_is_absolute =
-        !matches!(action, MountAction::Bind { source, .. } if !absolute(source));
+    let source_is_absolute = match action {
+        MountAction::Bind { source, .. } | MountAction::Secret { source, .. } => absolute(source),
+        _ => true,
+    };
     let within = usize::from(create_below) < target.count_bytes();
     if flag > 1 || mode > 0o1777 || !within || !absolute(target) || !source_is_absolute {
         return Err(malformed);

@@ -84,7 +84,8 @@ pub enum Step<'a> {
         program: &'a CStr,
         /// Its arguments, the program's name first.
         argv: Strings<'a>,
-        /// Its whole environment, as `KEY=VALUE`.
+        /// Its whole environment, as `KEY=VALUE`. A `KEY` alone is to become `KEY=` and the program's own process
+        /// id (`LISTEN_PID`, `WATCHDOG_PID`).
         envp: Strings<'a>,
     },
 }

@@ -342,6 +342,11 @@ fn owned_mount(mount: Mount<&core::ffi::CStr>) -> Mount<CString> {
         MountAction::ReadOnly { recursive } => MountAction::ReadOnly { recursive },
         MountAction::Protect => MountAction::Protect,
         MountAction::Symlink(content) => MountAction::Symlink(content.into()),
+        MountAction::Secrets(owner) => MountAction::Secrets(owner),
+        MountAction::Secret { source, owner } => MountAction::Secret {
+            source: source.into(),
+            owner,
+        },
     };
     Mount {
         action,

@@ -39,7 +39,9 @@ pub struct News {
 }
 
 impl News {
-    fn new(who: Who, report: Report) -> News {
+    /// A report, and nothing for the user.
+    #[must_use]
+    pub fn new(who: Who, report: Report) -> News {
         News {
             who,
             report,
@@ -90,9 +92,21 @@ impl Bodies {
             .map(|status| News::new(who, Report::Exited(status)))
     }
 
+    /// Makes the listening sockets of the native Entes of a tree; what failed.
+    pub fn open_sockets(&mut self, root: &Card) -> Vec<String> {
+        self.natives.services().open_sockets(root)
+    }
+
+    /// Which incarnation of a native Ente a process belongs to.
+    #[must_use]
+    pub fn who_of(&self, pid: i32) -> Option<Who> {
+        self.natives.who_of(pid)
+    }
+
     /// An Ente is no more.
     pub fn removed(&mut self, id: Id) {
         self.logs.remove(id);
+        self.natives.services().removed(id);
     }
 
     fn start_wasm(&mut self, card: &Arc<Card>, incarnation: Incarnation) -> Result<(), ExitStatus> {

@@ -3,6 +3,7 @@
 
 mod bus;
 mod leaving;
+mod notify;
 
 use crate::bodies::{Bodies, News};
 use crate::bus::Bus;
@@ -12,6 +13,7 @@ use crate::devices::Changes;
 use crate::down::Down;
 pub use crate::down::Outcome;
 use crate::hardware::Hardware;
+use crate::notify::Notify;
 use crate::poller::{Poller, Ready};
 use crate::watchdog::Watchdog;
 use arje_card::{Card, Id, Payload};
@@ -60,6 +62,7 @@ pub struct Ended {
 pub struct Core {
     supervisor: Supervisor,
     bodies: Bodies,
+    notify: Notify,
     poller: Poller,
     console: Console,
     mode: Mode,
@@ -101,6 +104,7 @@ impl Core {
         Core {
             supervisor: Supervisor::new(),
             bodies,
+            notify: Notify::default(),
             poller,
             console,
             mode,
@@ -132,6 +136,9 @@ impl Core {
             .collect();
         // First what is there already, so that those who need it start at once.
         self.take_device_changes();
+        for problem in self.bodies.open_sockets(&seed) {
+            tracing::warn!("{problem}");
+        }
         self.step(EventKind::Adopt {
             parent: None,
             cards: vec![seed],
@@ -213,6 +220,7 @@ impl Core {
                 self.machine.hardware.receive();
                 self.take_device_changes();
             }
+            Ready::Watched(token) if self.notify.owns(token) => self.take_notifications(),
             Ready::Watched(token) => {
                 if let Some(news) = self.bodies.exec_ready(token, &self.poller) {
                     self.tell(news);
@@ -343,7 +351,10 @@ impl Core {
                 }
                 self.finished = true;
             }
-            Action::Removed { id } => self.bodies.removed(id),
+            Action::Removed { id } => {
+                self.bodies.removed(id);
+                self.notify.removed(id);
+            }
             // For the routing of calls, which this version does not have.
             Action::Provided { .. } | Action::Withdrawn { .. } | Action::DelegateEnded { .. } => {}
         }

@@ -76,11 +76,14 @@ fn run(args: &Args) -> Result<bool, String> {
         store,
         executor: helper("ENTE_SPAWN", "ente-spawn")?,
         output: "/dev/stdout".into(),
+        notify: run_dir.path().join("notify"),
+        credentials: run_dir.path().join("credentials"),
         terminal: None,
     };
     let logs =
         Logs::start(console.clone(), poller.wake_handle()).map_err(|error| error.to_string())?;
-    let mut bodies = wiring::bodies(&places, &logs, &poller)?;
+    let notify = wiring::notify(&places, &mut poller);
+    let mut bodies = wiring::bodies(&places, &logs, &notify, &poller)?;
     let socket = run_dir.path().join(BUS_SOCKET);
     let bus = wiring::bus(&socket, &mut bodies, (&logs, &console), &mut poller);
     announce_genesis(&console, &card);
@@ -91,6 +94,7 @@ fn run(args: &Args) -> Result<bool, String> {
     };
     let mode = Mode::Dev(args.run_for);
     let mut core = Core::new(bodies, poller, console.clone(), mode, machine);
+    core.attach_notify(notify);
     core.attach_bus(bus);
     core.adopt(card).map_err(|refusal| refusal.to_string())?;
     let ended = core.run();

@@ -29,6 +29,10 @@ const AWAKE: &str = "ente-zero despierta como PID 1";
 /// default of 65,530 (Documentation/admin-guide/sysctl/vm) would end at some 9,000 of them.
 const MAX_MAPPINGS: &str = "1048576";
 
+/// Datagrams that may wait in a unix socket made from now on (unix(7)), as with systemd: with the
+/// kernel's default of 10, Entes that come up at once would wait for PID 1 in order to say so.
+const MAX_DATAGRAMS: &str = "512";
+
 /// How long the last lines may take to get to the console.
 const FLUSH: Duration = Duration::from_secs(2);
 
@@ -37,6 +41,9 @@ const LAST_FLUSH: Duration = Duration::from_millis(200);
 
 /// Where the image has things.
 const STORE: &str = "/ente";
+/// Where systemd has it, for programs that do not look at `NOTIFY_SOCKET`.
+const NOTIFY: &str = "/run/systemd/notify";
+const CREDENTIALS: &str = "/run/credentials";
 const EXECUTOR: &str = "/usr/lib/ente/ente-spawn";
 
 /// Boots the machine. PID 1 does not return: it ends the machine, or becomes a rescue shell.
@@ -153,11 +160,14 @@ fn run(
         store: STORE.into(),
         executor: EXECUTOR.into(),
         output: "/dev/console".into(),
+        notify: NOTIFY.into(),
+        credentials: CREDENTIALS.into(),
         terminal: arje_native::active_console(Path::new("/sys")).ok(),
     };
     let logs = Logs::start(console.clone(), poller.wake_handle())
         .map_err(|error| format!("cannot take in output: {error}"))?;
-    let mut bodies = wiring::bodies(&places, &logs, &poller)?;
+    let notify = wiring::notify(&places, &mut poller);
+    let mut bodies = wiring::bodies(&places, &logs, &notify, &poller)?;
     let bus = wiring::bus(
         Path::new(arje_bus::SOCKET),
         &mut bodies,
@@ -172,6 +182,7 @@ fn run(
         crash: cmdline.debug,
     };
     let mut core = Core::new(bodies, poller, console.clone(), Mode::Machine, machine);
+    core.attach_notify(notify);
     core.attach_bus(bus);
     core.adopt(card).map_err(|refusal| refusal.to_string())?;
     let ended = core.run();
@@ -231,6 +242,11 @@ fn prepare_process() -> Vec<String> {
     note(
         "take Ctrl-Alt-Del",
         set_cad_enabled(false).map_err(|errno| errno.to_string()),
+    );
+    note(
+        "raise net.unix.max_dgram_qlen",
+        fs::write("/proc/sys/net/unix/max_dgram_qlen", MAX_DATAGRAMS)
+            .map_err(|error| error.to_string()),
     );
     note(
         "raise vm.max_map_count",

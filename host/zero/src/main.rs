@@ -22,12 +22,15 @@ mod logs;
 mod machine;
 mod mounts;
 mod natives;
+#[allow(dead_code, reason = "what was said is read by the bus")]
+mod notify;
 mod platform;
 mod poller;
 mod poweroff;
 mod rescue;
 mod run_dir;
 mod seed;
+mod services;
 mod uevents;
 mod watchdog;
 mod wiring;

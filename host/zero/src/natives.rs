@@ -1,11 +1,11 @@
 //! The running native Entes, and what becomes of them.
 
-use crate::logs::{Captured, Logs};
 use crate::poller::Poller;
+use crate::services::Services;
 use arje_card::{Card, Id};
 use arje_native::{
-    ExecFailure, ExecOutcome, ExitStatus as NativeExit, Launcher, OutputPipes, StartRequest,
-    Started, read_death, read_exec_outcome, signal_group,
+    ExecFailure, ExecOutcome, ExitStatus as NativeExit, Launcher, StartRequest, Started,
+    read_death, read_exec_outcome, signal_group,
 };
 use arje_supervisor::{ExitStatus, Incarnation};
 use nix::sys::signal::Signal;
@@ -47,7 +47,7 @@ enum Exec {
 /// Starts, signals and recognises native Entes.
 pub struct Natives {
     launcher: Launcher,
-    logs: Logs,
+    services: Services,
     console: Option<PathBuf>,
     by_pid: HashMap<i32, Native>,
     pid_of: HashMap<Id, i32>,
@@ -57,13 +57,13 @@ pub struct Natives {
 }
 
 impl Natives {
-    /// With this launcher, this place for what they print and, for Cards that ask for the active
-    /// console, this terminal.
+    /// With this launcher, these services and, for Cards that ask for the active console, this
+    /// terminal.
     #[must_use]
-    pub fn new(launcher: Launcher, logs: Logs, console: Option<PathBuf>) -> Natives {
+    pub fn new(launcher: Launcher, services: Services, console: Option<PathBuf>) -> Natives {
         Natives {
             launcher,
-            logs,
+            services,
             console,
             by_pid: HashMap::new(),
             pid_of: HashMap::new(),
@@ -91,18 +91,22 @@ impl Natives {
     ) -> Result<(), ExitStatus> {
         let mut request = StartRequest::new(card, incarnation);
         request.active_console = self.console.as_deref();
+        let mut given = self.services.give(card)?;
         if card.permissions.ipc.allows(arje_bus::IPC_NAME) {
-            request.environment = &self.bus_environment;
+            let bus = self.bus_environment.iter().cloned();
+            given.environment.extend(bus);
         }
-        let pipes = OutputPipes::of(card).map_err(|errno| start_failed("make its pipes", errno))?;
-        request.output = pipes.as_ref().map(OutputPipes::output);
+        let sockets = self.services.sockets(card.id);
+        request.output = given.pipes.as_ref().map(|pipes| pipes.output());
+        request.environment = &given.environment;
+        request.own_pid = &given.own_pid;
+        request.credentials = given.credentials.as_deref();
+        request.passed = &sockets;
         let started = self
             .launcher
             .start(&request)
             .map_err(|error| start_failed("spawn", error))?;
-        if let Some(pipes) = pipes {
-            self.capture(card, incarnation, pipes);
-        }
+        self.services.started(card, incarnation, given);
         let Started {
             pid,
             pidfd,
@@ -134,15 +138,9 @@ impl Natives {
         Ok(())
     }
 
-    fn capture(&self, card: &Card, incarnation: Incarnation, pipes: OutputPipes) {
-        let [stdout, stderr] = pipes.readers;
-        self.logs.attach(Captured {
-            id: card.id,
-            label: card.label.as_str().into(),
-            incarnation,
-            stdout,
-            stderr,
-        });
+    /// What the host does for them beside starting them.
+    pub fn services(&mut self) -> &mut Services {
+        &mut self.services
     }
 
     /// Looks at the exec behind a token; the process id, if its program runs now.
@@ -201,15 +199,21 @@ impl Natives {
         self.pid_of.get(&id).map(|pid| pid.cast_unsigned())
     }
 
-    /// The Ente that a process belongs to, by what it descends from: its own number, its session, or
-    /// one of its ancestors is that of an Ente's first process.
+    /// Which incarnation a process belongs to, by what it descends from: its own number, its session,
+    /// or one of its ancestors is that of an incarnation's first process.
     #[must_use]
-    pub fn ente_of(&self, pid: i32) -> Option<Id> {
-        let known = |pid: i32| Some(self.by_pid.get(&pid)?.who.id);
+    pub fn who_of(&self, pid: i32) -> Option<Who> {
+        let known = |pid: i32| Some(self.by_pid.get(&pid)?.who);
         let session = || nix::unistd::getsid(Some(Pid::from_raw(pid))).ok();
         known(pid)
             .or_else(|| known(session()?.as_raw()))
             .or_else(|| ancestors(pid).find_map(known))
+    }
+
+    /// The Ente that a process belongs to.
+    #[must_use]
+    pub fn ente_of(&self, pid: i32) -> Option<Id> {
+        Some(self.who_of(pid)?.id)
     }
 
     /// Signals all processes of an Ente.

@@ -5,7 +5,9 @@ use crate::bus::Bus;
 use crate::console::Console;
 use crate::logs::Logs;
 use crate::natives::Natives;
+use crate::notify::Notify;
 use crate::poller::Poller;
+use crate::services::Services;
 use arje_native::{Launcher, Output, Program};
 use arje_store::{Sha256, Store};
 use arje_wasm::{Host, HostConfig};
@@ -21,8 +23,21 @@ pub struct Places {
     pub executor: PathBuf,
     /// Where the launcher lets a process print that is not captured.
     pub output: PathBuf,
+    /// The socket for notifications.
+    pub notify: PathBuf,
+    /// The folder for credentials.
+    pub credentials: PathBuf,
     /// The terminal for Cards that ask for the active console.
     pub terminal: Option<PathBuf>,
+}
+
+/// Where native Entes say that they are ready. Without it those that want to do not start; the others
+/// do.
+pub fn notify(places: &Places, poller: &mut Poller) -> Notify {
+    Notify::listen(&places.notify, poller).unwrap_or_else(|error| {
+        tracing::error!("no notifications can be taken: {error}");
+        Notify::default()
+    })
 }
 
 /// The parts that run payloads.
@@ -30,13 +45,23 @@ pub struct Places {
 /// # Errors
 ///
 /// The launcher cannot be made.
-pub fn bodies(places: &Places, logs: &Logs, poller: &Poller) -> Result<Bodies, String> {
+pub fn bodies(
+    places: &Places,
+    logs: &Logs,
+    notify: &Notify,
+    poller: &Poller,
+) -> Result<Bodies, String> {
     let launcher = Launcher::new(
         Program::Path(places.executor.clone()),
         Output::Device(places.output.clone()),
     )
     .map_err(|errno| format!("cannot prepare starting processes: {errno}"))?;
-    let natives = Natives::new(launcher, logs.clone(), places.terminal.clone());
+    let services = Services::new(
+        logs.clone(),
+        notify.path().map(Path::to_owned),
+        places.credentials.clone(),
+    );
+    let natives = Natives::new(launcher, services, places.terminal.clone());
     let make_host = make_host(&places.store, logs, poller);
     Ok(Bodies::new(natives, logs.clone(), make_host))
 }

@@ -23,7 +23,7 @@ const IOCTL_DEV: u64 = 1 << 15;
 /// Since version 6: signals do not leave the rule set's own processes.
 const SCOPE_SIGNAL: u64 = 1 << 1;
 
-pub(super) const READ: u64 = EXECUTE | READ_FILE | READ_DIR;
+pub(crate) const READ: u64 = EXECUTE | READ_FILE | READ_DIR;
 /// Everything but making device nodes, which only user 0 could and which would be ways around all other rules.
 const ALL: u64 = (IOCTL_DEV << 1) - 1 - MAKE_CHAR - MAKE_BLOCK;
 

@@ -19,6 +19,7 @@ use arje_card::{Card, Filesystem, Networking, Permissions, RunAs};
 use ente_spawn::{Confinement, Credentials, IdMaps, MAX_HOST_NAME_BYTES, Namespaces};
 
 pub(crate) use kernel::Kernel;
+pub(crate) use landlock::READ;
 pub(crate) use ports::forbid_chosen_ports;
 pub(crate) use refuse::refusals;
 pub use worker::worker_confinement;

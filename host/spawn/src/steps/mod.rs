@@ -4,6 +4,7 @@ mod init;
 mod landlock;
 mod mounts;
 mod namespaces;
+mod own_pid;
 
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicI32, Ordering};
@@ -138,6 +139,7 @@ fn exec(program: &CStr, argv: Strings<'_>, envp: Strings<'_>) -> Result<(), i32>
         .ok_or(sys::EBADMSG)?;
     fill(arguments, argv);
     fill(environment, envp);
+    own_pid::fill(environment, envp)?;
     // SAFETY: each list has one slot more than strings, and that slot is null; the strings lie in the mapped plan.
     unsafe { sys::execve(program, arguments, environment) }
 }

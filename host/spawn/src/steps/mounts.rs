@@ -2,13 +2,16 @@
 
 use core::ffi::CStr;
 
-use ente_spawn::{MAX_MOUNTS, Mount, MountAction, Mounts};
+use ente_spawn::{MAX_MOUNTS, MAX_SECRET_BYTES, Mount, MountAction, Mounts, Owner};
 
 use super::{Fault, about};
-use crate::sys::{self, mount};
+use crate::sys::{self, file, mount};
 
 /// Longest path that the kernel takes, with its NUL (`PATH_MAX`).
 const PATH_BYTES: usize = 4096;
+
+/// Bytes copied at once.
+const COPY_BYTES: usize = 4096;
 
 /// Digits of the largest size.
 const DIGITS: usize = 20;
@@ -17,8 +20,14 @@ const DIGITS: usize = 20;
 pub(crate) fn make(mounts: Mounts<'_>) -> Result<(), Fault<'_>> {
     let mut sources = [-1; MAX_MOUNTS];
     for (slot, mount) in sources.iter_mut().zip(mounts.iter()) {
-        if let MountAction::Bind { source, read_only } = mount.action {
-            *slot = open_source(source, read_only).map_err(about(source))?;
+        match mount.action {
+            MountAction::Bind { source, read_only } => {
+                *slot = open_source(source, read_only).map_err(about(source))?;
+            }
+            MountAction::Secret { source, .. } => {
+                *slot = open_secret(source).map_err(about(source))?;
+            }
+            _ => {}
         }
     }
     for (source, mount) in sources.into_iter().zip(mounts.iter()) {
@@ -56,7 +65,48 @@ fn perform(mount: &Mount<&CStr>, source: i32) -> Result<(), i32> {
         }
         MountAction::Protect => protect(mount.target),
         MountAction::Symlink(content) => mount::make_link(content, mount.target),
+        MountAction::Secrets(owner) => attach(mount, secrets(owner)?),
+        MountAction::Secret { owner, .. } => copy(source, mount.target, owner),
     }
+}
+
+/// Without waiting for anybody, should it be no file at all.
+fn open_secret(path: &CStr) -> Result<i32, i32> {
+    let file = file::open(path)?;
+    match file::length(file)? {
+        None => Err(sys::EINVAL),
+        Some(length) if length > MAX_SECRET_BYTES => Err(sys::EFBIG),
+        Some(_) => Ok(file),
+    }
+}
+
+fn secrets(owner: Owner) -> Result<i32, i32> {
+    let attributes = mount::MOUNT_ATTR_NOSUID | mount::MOUNT_ATTR_NODEV | mount::MOUNT_ATTR_NOEXEC;
+    let mount = mount::fresh(c"ramfs", &[(c"mode", c"500")], attributes)?;
+    file::set_owner(mount, owner)?;
+    Ok(mount)
+}
+
+/// Copies what a source has now; if it grows meanwhile, not beyond the bound.
+fn copy(source: i32, target: &CStr, owner: Owner) -> Result<(), i32> {
+    let copy = file::create(target)?;
+    let mut buffer = [0; COPY_BYTES];
+    let mut left = MAX_SECRET_BYTES as usize;
+    loop {
+        let length = file::read(source, &mut buffer)?;
+        let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else {
+            break;
+        };
+        left = left.checked_sub(length).ok_or(sys::EFBIG)?;
+        // A file system in memory takes all, or says why it cannot.
+        if sys::write(copy, bytes)? != length {
+            return Err(sys::EIO);
+        }
+    }
+    file::set_owner(copy, owner)?;
+    sys::close(copy);
+    sys::close(source);
+    Ok(())
 }
 
 /// A detached mount appears at the target, which is made where the plan says so.

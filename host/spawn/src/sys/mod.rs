@@ -10,6 +10,7 @@ use core::slice;
 
 use ente_spawn::Rlimit;
 
+pub(crate) mod file;
 pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod privilege;
@@ -226,7 +227,20 @@ pub(crate) fn map_sealed(fd: i32, length: usize) -> Result<&'static [u8], i32> {
 
 /// Fresh memory for `slots` pointers, all null.
 pub(crate) fn pointer_table(slots: usize) -> Result<&'static mut [*const i8], i32> {
-    let length = slots * size_of::<*const i8>();
+    let address = map(slots * size_of::<*const i8>())?;
+    // SAFETY: page-aligned, zeroed, writable, mapped until the end of the process, and known to nobody else.
+    Ok(unsafe { slice::from_raw_parts_mut(address as *mut *const i8, slots) })
+}
+
+/// Zeroed memory.
+pub(crate) fn memory(length: usize) -> Result<&'static mut [u8], i32> {
+    let address = map(length)?;
+    // SAFETY: zeroed, writable, mapped until the end of the process, and known to nobody else.
+    Ok(unsafe { slice::from_raw_parts_mut(address as *mut u8, length) })
+}
+
+/// `mmap(2)` of zeroed, private memory; its address.
+fn map(length: usize) -> Result<usize, i32> {
     let args = [
         0,
         length,
@@ -236,9 +250,7 @@ pub(crate) fn pointer_table(slots: usize) -> Result<&'static mut [*const i8], i3
         0,
     ];
     // SAFETY: a mapping at an address of the kernel's choice overlaps nothing.
-    let address = unsafe { syscall(SYS_MMAP, args) }?;
-    // SAFETY: page-aligned, zeroed, writable, mapped until the end of the process, and known to nobody else.
-    Ok(unsafe { slice::from_raw_parts_mut(address as *mut *const i8, slots) })
+    unsafe { syscall(SYS_MMAP, args) }
 }
 
 /// `rt_sigaction(2)` with `SIG_DFL`.

@@ -5,6 +5,7 @@ use core::ptr;
 use super::{SIG_SETMASK, SIGSET_BYTES, plain, syscall};
 
 const SYS_RT_SIGPROCMASK: usize = 14;
+const SYS_GETPID: usize = 39;
 const SYS_FORK: usize = 57;
 const SYS_WAIT4: usize = 61;
 const SYS_KILL: usize = 62;
@@ -21,6 +22,12 @@ pub(crate) fn fork() -> Result<Option<i32>, i32> {
     // Memory is copied, so neither process sees what the other does with it.
     let pid = plain(SYS_FORK, 0, 0, 0)? as i32;
     Ok((pid != 0).then_some(pid))
+}
+
+/// `getpid(2)`.
+pub(crate) fn own_id() -> u32 {
+    // Cannot fail, and is never negative.
+    plain(SYS_GETPID, 0, 0, 0).unwrap_or(0) as u32
 }
 
 /// A child that ended, and its status word of `wait(2)`.

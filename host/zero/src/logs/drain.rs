@@ -3,8 +3,9 @@
 //! It reads at most one buffer of a pipe before the others have their turn, whoever floods, and it
 //! waits for nothing but its epoll(7): the console has a thread of its own.
 
-use super::line::{RawLine, Splitter};
-use super::sources::{Talker, WINDOW};
+use super::intake::{Intake, Origin};
+use super::line::Splitter;
+use super::talker::WINDOW;
 use super::{Shared, Source};
 use crate::console::Console;
 use crate::poller::Wake;
@@ -13,14 +14,14 @@ use arje_wasm::Line;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// Bytes read from one pipe at a time; a pipe holds as many (pipe(7)).
 const BUFFER: usize = 64 * 1024;
@@ -96,14 +97,6 @@ impl Signal {
     }
 }
 
-/// Whose line it is.
-#[derive(Clone, Copy)]
-struct Origin {
-    id: Id,
-    incarnation: u64,
-    source: Source,
-}
-
 struct Pipe {
     fd: OwnedFd,
     origin: Origin,
@@ -142,13 +135,7 @@ impl Drain {
             pipes: HashMap::new(),
             next_token: MESSAGES + 1,
             buffer: vec![0; BUFFER],
-            intake: Intake {
-                shared,
-                console,
-                talkers: HashMap::new(),
-                owing: BTreeSet::new(),
-                stored: false,
-            },
+            intake: Intake::new(shared, console),
             wake,
         };
         thread::Builder::new()
@@ -189,7 +176,7 @@ impl Drain {
 
     /// Not for ever while something is left to be said at the end of a window.
     fn timeout(&self) -> EpollTimeout {
-        if self.intake.owing.is_empty() {
+        if !self.intake.owes() {
             return EpollTimeout::NONE;
         }
         EpollTimeout::try_from(WINDOW).unwrap_or(EpollTimeout::NONE)
@@ -214,12 +201,9 @@ impl Drain {
             Message::Attach(captured) => self.attach(captured),
             Message::Component(line) => self.intake.component(line),
             Message::Forget(id) => {
-                if let Some(talker) = self.intake.talkers.remove(&id) {
-                    for token in talker.pipes {
-                        self.pipes.remove(&token);
-                    }
+                for token in self.intake.forget(id) {
+                    self.pipes.remove(&token);
                 }
-                self.intake.owing.remove(&id);
             }
             Message::Flush(done) => {
                 self.flush();
@@ -236,11 +220,7 @@ impl Drain {
             stdout,
             stderr,
         } = captured;
-        let quota = self.intake.console.quota();
-        let talkers = &mut self.intake.talkers;
-        talkers
-            .entry(id)
-            .or_insert_with(|| Talker::new(label, quota));
+        self.intake.greet(id, label);
         for (source, fd) in [(Source::Stdout, stdout), (Source::Stderr, stderr)] {
             let origin = Origin {
                 id,
@@ -343,109 +323,4 @@ impl Drain {
         }
         self.intake.settle(Instant::now() + WINDOW);
     }
-}
-
-/// What happens to a line.
-struct Intake {
-    shared: Arc<Shared>,
-    console: Console,
-    talkers: HashMap<Id, Talker>,
-    /// Entes of which something is left to be said at the end of their window.
-    owing: BTreeSet<Id>,
-    /// There is something new in the rings.
-    stored: bool,
-}
-
-impl Intake {
-    /// Lines are about to come.
-    fn begin(&mut self) {
-        self.stored = true;
-    }
-
-    fn take_stored(&mut self) -> bool {
-        std::mem::take(&mut self.stored) && self.shared.followers.load(Ordering::Acquire) > 0
-    }
-
-    fn component(&mut self, line: Line) {
-        self.begin();
-        if let Some(ring) = self.shared.rings().by_ente.get_mut(&line.ente) {
-            let source = Source::Component(line.level);
-            ring.line(now_us(), line.incarnation, source, &line.text);
-        }
-        self.console.component(line);
-    }
-
-    /// One line of a process. The time is looked up for each: it takes some 20 ns.
-    fn line(&mut self, origin: Origin, line: RawLine<'_>) {
-        let now = Instant::now();
-        self.settle_one(origin.id, now);
-        let Some(talker) = self.talkers.get_mut(&origin.id) else {
-            return;
-        };
-        talker.incarnation = origin.incarnation;
-        if !talker.keeps(line.length()) {
-            talker.unshown += 1;
-            self.owing.insert(origin.id);
-            return;
-        }
-        let text = line.text();
-        if let Some(ring) = self.shared.rings().by_ente.get_mut(&origin.id) {
-            ring.line(now_us(), origin.incarnation, origin.source, &text);
-        }
-        if talker.shows(text.len() as u64, self.console.window()) {
-            match talker.quota.take(text.len()) {
-                Some(slot) => self
-                    .console
-                    .process(&talker.label, origin.source, text, slot),
-                None => talker.unshown += 1,
-            }
-        }
-        if talker.owes() {
-            self.owing.insert(origin.id);
-        }
-    }
-
-    /// Says what was lost in windows that are over.
-    fn settle(&mut self, now: Instant) {
-        let owing: Vec<Id> = self.owing.iter().copied().collect();
-        for id in owing {
-            self.settle_one(id, now);
-        }
-    }
-
-    fn settle_one(&mut self, id: Id, now: Instant) {
-        let Some(talker) = self.talkers.get_mut(&id) else {
-            return;
-        };
-        if !talker.turn(now) || !talker.owes() {
-            return;
-        }
-        let lost = std::mem::take(&mut talker.lost);
-        if lost.lines > 0
-            && let Some(ring) = self.shared.rings().by_ente.get_mut(&id)
-        {
-            ring.lost(now_us(), talker.incarnation, lost);
-            self.stored = true;
-        }
-        if talker.unshown > 0 {
-            let text = format!(
-                "{} lines are not shown here; `ente logs` has the last ones",
-                talker.unshown
-            );
-            if let Some(slot) = talker.quota.take(text.len()) {
-                self.console
-                    .process(&talker.label, Source::Stderr, text, slot);
-                talker.unshown = 0;
-            }
-        }
-        if !talker.owes() {
-            self.owing.remove(&id);
-        }
-    }
-}
-
-/// Microseconds since 1970.
-fn now_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or(Duration::ZERO).as_micros() as u64
 }

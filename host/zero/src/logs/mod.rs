@@ -8,9 +8,10 @@
 //! console.
 
 mod drain;
+mod intake;
 mod line;
 mod ring;
-mod sources;
+mod talker;
 
 pub use drain::Captured;
 
@@ -137,8 +138,7 @@ struct Shared {
 
 impl Shared {
     fn rings(&self) -> MutexGuard<'_, Rings> {
-        // A panic cannot leave a ring half-written in a way that reading it would notice as unsafe:
-        // lengths are checked on the way out.
+        // A panic in the middle of a push would leave one record cut short; reading checks lengths.
         self.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

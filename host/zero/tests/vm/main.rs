@@ -13,6 +13,7 @@ mod idle;
 mod machine;
 mod power;
 mod rescue;
+mod services;
 mod third_party;
 mod uevents;
 mod watchdog;
