@@ -31,6 +31,10 @@ const KILL_GRACE: Duration = Duration::from_secs(2);
 /// left of the deadline, so that three more can be tried.
 const MIN_STEP: Duration = Duration::from_millis(500);
 
+/// Children reaped in one go. A storm of forks makes orphans as fast as they are reaped, until it is
+/// killed, and meanwhile there are other things to look at.
+const REAP_BATCH: usize = 1024;
+
 /// Threads that may be left behind, each stuck in one call. Beyond that many the whole storage
 /// is gone, and there is no reason to go on.
 const MAX_STUCK: usize = 16;
@@ -58,6 +62,17 @@ struct LastPhase<'a> {
     watchdog: Option<Watchdog>,
     notice: Notice,
     say: &'a dyn Fn(&str),
+}
+
+/// What reaping found.
+#[derive(PartialEq, Eq)]
+enum Children {
+    /// Nobody is left.
+    None,
+    /// Some live.
+    Alive,
+    /// More may have ended.
+    More,
 }
 
 /// Why a wait ended.
@@ -105,7 +120,7 @@ pub fn settle(
 
 impl LastPhase<'_> {
     fn end_processes(&mut self) {
-        if !self.children_left() {
+        if reap() == Children::None {
             return;
         }
         // Stopped ones take the signal only when they go on.
@@ -125,21 +140,15 @@ impl LastPhase<'_> {
     /// means that there is nobody.
     fn wait_for_children(&mut self, at_most: Duration) -> bool {
         let until = Instant::now() + at_most;
-        while self.children_left() {
-            if let Woken::Late = self.wait(until, &"processes that nobody supervises") {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Reaps what has ended; whether anybody is left. Bounded, because nothing starts any more.
-    fn children_left(&self) -> bool {
         loop {
-            match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) => return true,
-                Ok(_) | Err(nix::Error::EINTR) => {}
-                Err(_) => return false, // ECHILD
+            let pause = match reap() {
+                Children::None => return true,
+                Children::Alive => until,
+                Children::More => Instant::now() + Duration::from_millis(1),
+            };
+            let _ = self.wait(until.min(pause), &"processes that nobody supervises");
+            if Instant::now() >= until {
+                return false;
             }
         }
     }
@@ -259,6 +268,18 @@ impl LastPhase<'_> {
     fn hurry(&mut self) {
         self.deadline = self.deadline.min(Instant::now() + HURRIED);
     }
+}
+
+/// Reaps some of what has ended.
+fn reap() -> Children {
+    for _ in 0..REAP_BATCH {
+        match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => return Children::Alive,
+            Ok(_) | Err(nix::Error::EINTR) => {}
+            Err(_) => return Children::None, // ECHILD
+        }
+    }
+    Children::More
 }
 
 /// Signals everybody but PID 1 and the kernel's threads (kill(2)).

@@ -195,6 +195,7 @@ fn pid_1_endures_signals_floods_and_starvation() {
     // Signals: those that would end any other process, and those that components trap with.
     for signal in [
         "KILL", "STOP", "SEGV", "ILL", "FPE", "BUS", "ABRT", "PIPE", "ALRM", "QUIT", "HUP", "CHLD",
+        "TSTP", "WINCH", "34", "64",
     ] {
         booted.run(&format!("kill -{signal} 1"));
     }

@@ -89,6 +89,11 @@ fn what_refuses_to_end_does_not_keep_the_machine() {
     booted.run("mkdir /data && mount -t ext4 /dev/nvme0n1 /data && fsfreeze --freeze /data");
     booted.run("(setsid dd if=/dev/zero of=/data/x bs=1k count=1 > /dev/null 2>&1 &)");
     booted.run("until grep -q '^State:.D' /proc/[0-9]*/status 2>/dev/null; do sleep 1; done");
+    // Daemons that left their Ente, take no SIGTERM, and make orphans as fast as they can.
+    let storm = "trap '' TERM; while :; do ( (:) & ); done";
+    for _ in 0..2 {
+        booted.run(&format!("(setsid sh -c \"{storm}\" > /dev/null 2>&1 &)"));
+    }
     booted.vm.send_line("kill -USR2 1").unwrap();
     let console = ends(&mut booted);
     for said in [
