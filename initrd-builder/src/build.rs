@@ -32,13 +32,11 @@ const BUSYBOX_PLACES: [&str; 4] = [
 /// Bytes of one program.
 const MAX_PROGRAM: u64 = cpio::MAX_FILE;
 
-/// Helpers of the image: name, place, and whether the image cannot do without.
-const HELPERS: [(&str, &str, bool); 4] = [
-    ("ente-zero", skeleton::PID_1, true),
-    ("ente-spawn", "/usr/lib/ente/ente-spawn", true),
-    // Not every build has it: it runs the components that ask for a body.
-    ("ente-worker", "/usr/lib/ente/ente-worker", false),
-    ("ente", "/usr/bin/ente", true),
+/// Helpers of the image: name and place.
+const HELPERS: [(&str, &str); 3] = [
+    ("ente-zero", skeleton::PID_1),
+    ("ente-spawn", "/usr/lib/ente/ente-spawn"),
+    ("ente", "/usr/bin/ente"),
 ];
 const COMPILER: &str = "ente-compile";
 
@@ -141,12 +139,9 @@ impl<'o> Assembly<'o> {
     }
 
     fn add_helpers(&mut self) -> Result<(), Error> {
-        for (name, dest, needed) in HELPERS {
-            match (self.helper(name), needed) {
-                (Ok(source), _) => self.add_helper(dest, source)?,
-                (Err(error), true) => return Err(error),
-                (Err(_), false) => {}
-            }
+        for (name, dest) in HELPERS {
+            let source = self.helper(name)?;
+            self.add_helper(dest, source)?;
         }
         if self.options.with_compiler {
             let source = self.helper(COMPILER)?;

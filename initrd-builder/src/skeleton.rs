@@ -6,6 +6,9 @@ use crate::tree::{Group, Tree};
 
 /// The first program.
 pub(crate) const PID_1: &str = "/sbin/ente-zero";
+/// The process of one component: the same program, by another name. A link, so that the image holds it
+/// once, and memory does, too.
+const WORKER: &str = "/usr/lib/ente/ente-worker";
 /// The seed, where PID 1 looks for it.
 pub(crate) const SEED: &str = "/ente/seed.card.json";
 /// The session fragments.
@@ -45,6 +48,7 @@ pub(crate) fn add(tree: &mut Tree, options: &Options) -> Result<(), Error> {
         0o644,
         Group::Skeleton,
     )?;
+    tree.add_symlink(WORKER, PID_1, Group::Arje)?;
     if options.wrapper {
         let script = wrapper(&options.environment).into_bytes();
         tree.add_file("/init", script, 0o755, Group::Arje)

@@ -5,7 +5,7 @@ use arje_card::{Card, Fake, Limits, Payload, Readiness, Soma};
 use ente_spawn::MAX_PASSED;
 use serde::Serialize;
 
-use crate::confine::{Kernel, refusals};
+use crate::confine::{Kernel, refusals, worker_refusals};
 use crate::console::console_of;
 
 /// The name of the bus in `permissions.ipc.allow` (docs/bus.md); without it `ente-zero` refuses the Ente's connections.
@@ -17,7 +17,8 @@ const MAX_CREDENTIALS: usize = 64;
 
 /// Whether this version, on the running kernel, can enforce all that a Native Card says about its process.
 ///
-/// Wasm and Virtual Cards are not this crate's business and pass.
+/// Of a Wasm Card it looks at what concerns the process that runs its component, if its `soma` asks for one. Virtual
+/// Cards are not this crate's business and pass.
 ///
 /// # Errors
 /// Every field that cannot be enforced, each as `FIELD: VALUE, what is expected instead`. The field is a path inside
@@ -29,7 +30,8 @@ pub fn enforceable(card: &Card) -> Result<(), Vec<String>> {
 fn enforceable_on(card: &Card, kernel: &Kernel) -> Result<(), Vec<String>> {
     let mut refused = Vec::new();
     match &card.payload {
-        Payload::Wasm(_) | Payload::Virtual => return Ok(()),
+        Payload::Virtual => return Ok(()),
+        Payload::Wasm(_) => return component(card, kernel),
         Payload::Legacy(legacy) => check_fakes(&legacy.fakes, &mut refused),
         Payload::Native(_) => {}
     }
@@ -39,6 +41,20 @@ fn enforceable_on(card: &Card, kernel: &Kernel) -> Result<(), Vec<String>> {
     check_credentials(card, kernel, &mut refused);
     check_host_services(card, &mut refused);
     refused.extend(console_of(card).err());
+    if refused.is_empty() {
+        Ok(())
+    } else {
+        Err(refused)
+    }
+}
+
+/// Whether the process of a component can be what its Card says.
+fn component(card: &Card, kernel: &Kernel) -> Result<(), Vec<String>> {
+    let mut refused = Vec::new();
+    if !card.soma.is_off() {
+        refused.extend(worker_refusals(card, kernel));
+        check_soma(&card.soma, &mut refused);
+    }
     if refused.is_empty() {
         Ok(())
     } else {

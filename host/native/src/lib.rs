@@ -25,7 +25,6 @@ mod secrets;
 mod signal;
 
 pub use capture::OutputPipes;
-pub use confine::worker_confinement;
 pub use console::{ConsoleError, ConsoleName, active_console, console_of};
 pub use enforce::enforceable;
 pub use environment::DEFAULT_PATH;

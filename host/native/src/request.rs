@@ -4,15 +4,15 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use arje_card::{Card, Networking, Payload, Rlimits};
-use ente_spawn::{Resource, Rlimit};
+use ente_spawn::{Confinement, Resource, Rlimit};
 
-use crate::confine::{Kernel, confinement, forbid_chosen_ports};
+use crate::confine::{Kernel, confinement, forbid_chosen_ports, worker_confinement};
 use crate::console::{ConsoleName, console_of};
 use crate::enforce::enforceable;
 use crate::launch::{Launcher, Process, StartCause, StartError, Started};
 use crate::secrets;
 
-/// One start of a Card with a Native or Legacy payload.
+/// One start of a Card with a Native or Legacy payload, or of the process for a component with a body.
 #[derive(Clone, Copy, Debug)]
 pub struct StartRequest<'a> {
     /// The Card.
@@ -32,6 +32,8 @@ pub struct StartRequest<'a> {
     pub output: Option<[BorrowedFd<'a>; 2]>,
     /// Descriptors that the program finds from 3 on.
     pub passed: &'a [BorrowedFd<'a>],
+    /// The program that runs the component of a Wasm Card, which is then started like a Native one.
+    pub worker: Option<&'a str>,
     /// The cgroup that the process is born into; without one it is born into the host's own.
     pub cgroup: Option<BorrowedFd<'a>>,
 }
@@ -49,13 +51,14 @@ impl<'a> StartRequest<'a> {
             active_console: None,
             output: None,
             passed: &[],
+            worker: None,
             cgroup: None,
         }
     }
 }
 
 impl Launcher {
-    /// Starts the process of a Native or Legacy Card, without waiting for its exec: see
+    /// Starts the process of a Card, without waiting for its exec: see
     /// [`start_process`](Launcher::start_process).
     ///
     /// # Errors
@@ -70,32 +73,30 @@ impl Launcher {
 
     fn try_start_card(&self, request: &StartRequest<'_>) -> Result<Started, StartCause> {
         let card = request.card;
-        let (program, arguments, envp) = match &card.payload {
-            Payload::Native(native) => (&native.exec, &native.argv, &native.envp.0[..]),
-            Payload::Legacy(legacy) => (&legacy.exec, &legacy.argv, &[][..]),
-            Payload::Wasm(_) | Payload::Virtual => return Err(StartCause::NotNative),
-        };
+        let program = Program::of(request).ok_or(StartCause::NotNative)?;
         enforceable(card).map_err(StartCause::Unenforceable)?;
         let unenforceable = |reason| StartCause::Unenforceable(vec![reason]);
-        let mut confinement =
-            confinement(card, program, Kernel::running()).map_err(unenforceable)?;
-        if !card.credentials.is_empty() {
+        let mut confinement = program.confinement(card).map_err(unenforceable)?;
+        if program.is_native && !card.credentials.is_empty() {
             let none = || unenforceable("credentials: set, but there is no folder for them".into());
             let folder = request.credentials.ok_or_else(none)?;
             secrets::add(card, folder, &mut confinement).map_err(unenforceable)?;
         }
-        if card.permissions.networking == Networking::Outbound {
+        if program.is_native && card.permissions.networking == Networking::Outbound {
             forbid_ports(request.cgroup)?;
         }
-        let terminal = terminal(request)?;
+        let terminal = match program.is_native {
+            true => terminal(request)?,
+            false => None,
+        };
         let started = self.try_start(&Process {
             label: &card.label,
-            program,
-            arguments,
-            environment: &environment(request, envp),
+            program: program.path,
+            arguments: program.arguments,
+            environment: &environment(request, program.environment),
             own_pid: request.own_pid,
             console: terminal.as_deref(),
-            rlimits: &rlimits(&card.soma.rlimits),
+            rlimits: &program.rlimits(&card.soma.rlimits),
             output: request.output,
             passed: request.passed,
             cgroup: request.cgroup,
@@ -108,6 +109,68 @@ impl Launcher {
             "executor started"
         );
         Ok(started)
+    }
+}
+
+/// What is executed.
+struct Program<'a> {
+    path: &'a str,
+    arguments: &'a [String],
+    environment: &'a [(String, String)],
+    /// The Card's own program, and not the one that runs its component.
+    is_native: bool,
+}
+
+impl<'a> Program<'a> {
+    /// The program of a start; `None` for a Card without a process.
+    fn of(request: &StartRequest<'a>) -> Option<Program<'a>> {
+        match (&request.card.payload, request.worker) {
+            (Payload::Native(payload), _) => Some(Program {
+                path: &payload.exec,
+                arguments: &payload.argv,
+                environment: &payload.envp.0,
+                is_native: true,
+            }),
+            (Payload::Legacy(payload), _) => Some(Program {
+                path: &payload.exec,
+                arguments: &payload.argv,
+                environment: &[],
+                is_native: true,
+            }),
+            (Payload::Wasm(_), Some(path)) => Some(Program {
+                path,
+                arguments: &[],
+                environment: &[],
+                is_native: false,
+            }),
+            _ => None,
+        }
+    }
+
+    fn confinement(&self, card: &Card) -> Result<Confinement, String> {
+        if self.is_native {
+            confinement(card, self.path, Kernel::running())
+        } else {
+            worker_confinement(card, self.path, Kernel::running())
+        }
+    }
+
+    fn rlimits(&self, rlimits: &Rlimits) -> Vec<Rlimit> {
+        // The engine reserves address space that it does not use, 4 GiB and more for each memory of a component. What
+        // can be limited is what may be written to.
+        let memory = if self.is_native {
+            Resource::AddressSpace
+        } else {
+            Resource::Data
+        };
+        [
+            (memory, rlimits.mem_bytes),
+            (Resource::Processes, rlimits.nproc),
+            (Resource::Files, rlimits.nofile),
+        ]
+        .into_iter()
+        .filter_map(|(resource, limit)| limit.map(|limit| Rlimit { resource, limit }))
+        .collect()
     }
 }
 
@@ -138,8 +201,8 @@ fn terminal(request: &StartRequest<'_>) -> Result<Option<PathBuf>, StartCause> {
 }
 
 /// What the Card sets, then what the host says: a Card does not give itself another identity.
-fn environment(request: &StartRequest<'_>, envp: &[(String, String)]) -> Vec<(String, String)> {
-    let mut variables = envp.to_vec();
+fn environment(request: &StartRequest<'_>, own: &[(String, String)]) -> Vec<(String, String)> {
+    let mut variables = own.to_vec();
     variables.push(("ENTE_ID".to_owned(), request.card.id.to_string()));
     variables.push(("ENTE_LABEL".to_owned(), request.card.label.clone()));
     if let (false, Some(folder)) = (request.card.credentials.is_empty(), request.credentials) {
@@ -148,15 +211,4 @@ fn environment(request: &StartRequest<'_>, envp: &[(String, String)]) -> Vec<(St
     }
     variables.extend_from_slice(request.environment);
     variables
-}
-
-fn rlimits(rlimits: &Rlimits) -> Vec<Rlimit> {
-    [
-        (Resource::AddressSpace, rlimits.mem_bytes),
-        (Resource::Processes, rlimits.nproc),
-        (Resource::Files, rlimits.nofile),
-    ]
-    .into_iter()
-    .filter_map(|(resource, limit)| limit.map(|limit| Rlimit { resource, limit }))
-    .collect()
 }

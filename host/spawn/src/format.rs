@@ -69,6 +69,8 @@ pub const FIRST_PASSED_FD: i32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Resource {
+    /// `RLIMIT_DATA`: private writable memory of one process, in bytes.
+    Data = 2,
     /// `RLIMIT_NPROC`: processes of the real user id.
     Processes = 6,
     /// `RLIMIT_NOFILE`: one more than the highest descriptor number.
@@ -81,7 +83,8 @@ impl Resource {
     /// The resource with this kernel number, if a plan may limit it.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Resource> {
-        [Resource::Processes, Resource::Files, Resource::AddressSpace]
+        use Resource::{AddressSpace, Data, Files, Processes};
+        [Data, Processes, Files, AddressSpace]
             .into_iter()
             .find(|resource| *resource as u8 == number)
     }

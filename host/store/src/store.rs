@@ -53,6 +53,12 @@ impl Artifact {
         &self.bytes
     }
 
+    /// The same, taken out.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// What the index says about it.
     #[must_use]
     pub fn record(&self) -> &Record {

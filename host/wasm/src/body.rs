@@ -58,6 +58,19 @@ impl Job {
     }
 }
 
+/// Every name that a call has in an exit status: those of [`Job::name`], and two that are no jobs.
+pub(crate) const CALLS: &[&str] = &[
+    "instantiation",
+    "handle",
+    "run",
+    "start",
+    "stop",
+    "health",
+    "on-timer",
+    "the entry function",
+    "the invoked function",
+];
+
 /// What a call returned.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reply {

@@ -21,6 +21,22 @@ pub enum StopReason {
     Shutdown,
 }
 
+impl StopReason {
+    const ALL: [StopReason; 6] = [
+        StopReason::Requested,
+        StopReason::Restart,
+        StopReason::DependencyLost,
+        StopReason::Replaced,
+        StopReason::Unhealthy,
+        StopReason::Shutdown,
+    ];
+
+    /// The reason with this number.
+    pub(crate) fn from_number(number: u8) -> Option<StopReason> {
+        Self::ALL.into_iter().find(|reason| *reason as u8 == number)
+    }
+}
+
 const RUNNING: u8 = 0;
 const KILL: u8 = u8::MAX;
 
@@ -54,18 +70,7 @@ impl Control {
 
     /// The reason for which a stop was asked, if one was.
     pub(crate) fn stop_reason(&self) -> Option<StopReason> {
-        use StopReason::{DependencyLost, Replaced, Requested, Restart, Shutdown, Unhealthy};
-        let wanted = self.wanted.load(Ordering::Acquire);
-        [
-            Requested,
-            Restart,
-            DependencyLost,
-            Replaced,
-            Unhealthy,
-            Shutdown,
-        ]
-        .into_iter()
-        .find(|reason| *reason as u8 == wanted)
+        StopReason::from_number(self.wanted.load(Ordering::Acquire))
     }
 
     /// Returns once [`kill`](Self::kill) was called.

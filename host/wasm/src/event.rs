@@ -64,6 +64,10 @@ pub enum End {
     Killed,
     /// The host itself failed while it served this component: a defect of arje, contained.
     HostPanic(String),
+    /// Its worker process said what no worker says, and is not to be trusted any more.
+    Broken(String),
+    /// Its worker process ended without saying how; the exit status of the process says it.
+    Lost,
 }
 
 impl End {
@@ -87,6 +91,8 @@ impl fmt::Display for End {
             End::Unhealthy(message) => write!(f, "unhealthy: {message}"),
             End::Killed => f.write_str("killed"),
             End::HostPanic(message) => write!(f, "the host failed: {message}"),
+            End::Broken(message) => write!(f, "the worker process sent {message}"),
+            End::Lost => f.write_str("the worker process ended without a word"),
         }
     }
 }

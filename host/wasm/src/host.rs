@@ -5,13 +5,17 @@ use crate::control::{Control, StopReason};
 use crate::event::{Event, EventKind};
 use crate::lane::Lanes;
 use crate::ledger::Ledger;
-use crate::loader::Loader;
+use crate::loader::{Loader, Source};
 use crate::output::{LineSink, Printer};
+use crate::remote::Remote;
+use crate::sealed::SealedModule;
 use crate::ticker::Ticker;
 use arje_card::{Card, Id};
 use arje_store::Store;
 use std::collections::HashMap;
 use std::fmt;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -57,6 +61,9 @@ pub enum InvokeError {
     NoSuchFunction(String),
     /// The Ente ended before it answered.
     ProviderDied,
+    /// The Ente lives in a worker process, and the payload or the answer has more than
+    /// [`MAX_PAYLOAD`](crate::wire::MAX_PAYLOAD) bytes.
+    TooLarge,
 }
 
 impl fmt::Display for InvokeError {
@@ -68,6 +75,11 @@ impl fmt::Display for InvokeError {
                 write!(f, "the component exports no function `{name}`")
             }
             InvokeError::ProviderDied => f.write_str("the Ente ended before it answered"),
+            InvokeError::TooLarge => write!(
+                f,
+                "the call or its answer has more than {} bytes, too many for an Ente with a body",
+                crate::wire::MAX_PAYLOAD
+            ),
         }
     }
 }
@@ -98,7 +110,8 @@ struct Living {
     incarnation: u64,
     control: Arc<Control>,
     mailbox: Mailbox,
-    ledger: Arc<Ledger>,
+    /// Absent for one in a worker process, whose memory its cgroup counts.
+    ledger: Option<Arc<Ledger>>,
 }
 
 impl Host {
@@ -109,18 +122,45 @@ impl Host {
     /// The engine refuses its configuration, or a thread cannot be started.
     pub fn new(config: HostConfig) -> Result<Host> {
         let engine = Engine::new(&arje_engine::config())?;
+        let source = Source::store(config.store, &engine);
+        Host::build(engine, source, config.lines, config.wake, MAX_WORKERS)
+    }
+
+    /// Makes the host of a worker process: for one module, which was verified elsewhere, and with at
+    /// most so many fast workers. The rest is as in [`HostConfig`].
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn of_worker(
+        module: SealedModule,
+        workers: usize,
+        lines: Arc<dyn LineSink>,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> Result<Host> {
+        let engine = Engine::new(&arje_engine::config())?;
+        Host::build(engine, Source::Sealed(module), lines, wake, workers)
+    }
+
+    fn build(
+        engine: Engine,
+        source: Source,
+        lines: Arc<dyn LineSink>,
+        wake: Arc<dyn Fn() + Send + Sync>,
+        at_most: usize,
+    ) -> Result<Host> {
         let ticker = Arc::new(Ticker::start(engine.weak())?);
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let (sender, events) = mpsc::channel();
         Ok(Host {
             shared: Arc::new(Shared {
-                lanes: Lanes::new(Arc::clone(&ticker), workers.clamp(1, MAX_WORKERS))?,
-                loader: Arc::new(Loader::new(engine, config.store)),
+                lanes: Lanes::new(Arc::clone(&ticker), workers.clamp(1, at_most.max(1)))?,
+                loader: Arc::new(Loader::new(engine, source)),
                 ticker,
-                printer: Printer::new(config.lines),
+                printer: Printer::new(lines),
                 living: Mutex::default(),
                 events: sender,
-                wake: config.wake,
+                wake,
             }),
             events: Mutex::new(events),
         })
@@ -129,28 +169,63 @@ impl Host {
     /// Starts an incarnation. What comes of it is told by [`Event`]s; exactly one of them is
     /// [`EventKind::Ended`].
     pub fn start(&self, request: StartRequest) {
-        let card = request.card;
-        let control = Arc::new(Control::default());
+        self.start_actor(request, None);
+    }
+
+    /// As [`start`](Self::start), with the sockets of the Card's `listen` made elsewhere, in their
+    /// order.
+    pub fn start_with_sockets(&self, request: StartRequest, sockets: Vec<OwnedFd>) {
+        self.start_actor(request, Some(sockets));
+    }
+
+    fn start_actor(&self, request: StartRequest, sockets: Option<Vec<OwnedFd>>) {
+        let StartRequest { card, incarnation } = request;
         let ledger = Ledger::new(card.limits.memory_bytes);
         let (mailbox, messages) = tokio::sync::mpsc::channel(card.limits.mailbox.max(1) as usize);
-        let living = Living {
-            incarnation: request.incarnation,
-            control: Arc::clone(&control),
-            mailbox,
-            ledger: Arc::clone(&ledger),
-        };
-        self.shared.living().insert(card.id, living);
-        let actor = Actor::new(
-            Arc::clone(&self.shared),
-            card,
-            request.incarnation,
-            control,
-            ledger,
-        );
+        let control = self.enter(&card, incarnation, mailbox, Some(Arc::clone(&ledger)));
+        let shared = Arc::clone(&self.shared);
+        let actor = Actor::new(shared, card, incarnation, control, ledger, sockets);
         self.shared
             .lanes
             .handle()
             .spawn(Arc::new(actor).live(messages));
+    }
+
+    /// Starts an incarnation in a worker process (`ente-worker`), which has the other end of
+    /// `socket`. Its events, lines and bounds are those of any other. Two things differ:
+    ///
+    /// - Whoever started the process also reaps it, and then calls [`kill`](Self::kill), which here
+    ///   means that the process is gone: what it had said is taken, and the end is told.
+    /// - [`EventKind::Ended`] may come while the process still runs, which is then to be killed.
+    ///   With [`End::Lost`](crate::End::Lost) the exit status of the process says how it ended.
+    pub fn start_remote(&self, request: StartRequest, socket: UnixStream) {
+        let StartRequest { card, incarnation } = request;
+        let (mailbox, messages) = tokio::sync::mpsc::channel(card.limits.mailbox.max(1) as usize);
+        let control = self.enter(&card, incarnation, mailbox, None);
+        let remote = Remote::new(Arc::clone(&self.shared), card, incarnation, control);
+        self.shared
+            .lanes
+            .handle()
+            .spawn(remote.live(socket, messages));
+    }
+
+    /// Notes that an incarnation lives.
+    fn enter(
+        &self,
+        card: &Card,
+        incarnation: u64,
+        mailbox: Mailbox,
+        ledger: Option<Arc<Ledger>>,
+    ) -> Arc<Control> {
+        let control = Arc::new(Control::default());
+        let living = Living {
+            incarnation,
+            control: Arc::clone(&control),
+            mailbox,
+            ledger,
+        };
+        self.shared.living().insert(card.id, living);
+        control
     }
 
     /// Asks an incarnation to stop: a service's `stop` is called, anything else just ends. How
@@ -173,13 +248,11 @@ impl Host {
         self.with(ente, incarnation, |living| living.control.kill())
     }
 
-    /// Bytes in the memories and tables of an Ente.
+    /// Bytes in the memories and tables of an Ente that lives in this process.
     #[must_use]
     pub fn memory_bytes(&self, ente: Id) -> Option<u64> {
-        self.shared
-            .living()
-            .get(&ente)
-            .map(|living| living.ledger.used())
+        let living = self.shared.living();
+        Some(living.get(&ente)?.ledger.as_ref()?.used())
     }
 
     /// The next event, if there is one.

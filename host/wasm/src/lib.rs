@@ -11,6 +11,10 @@
 //! its memories and tables, time by deadlines and by lanes that keep a spinning
 //! component away from the others, log lines by permits.
 //!
+//! A component whose Card asks for a body runs in a process of its own (`ente-worker`), which has a
+//! host for just that one. Here is PID 1's end of it (`remote`) and what the two ends say
+//! to each other ([`wire`]).
+//!
 //! Not here: when an Ente starts again (arje-supervisor), what its module is (arje-store),
 //! processes (arje-native).
 
@@ -28,8 +32,11 @@ mod ledger;
 mod linker;
 mod loader;
 mod output;
+mod remote;
+mod sealed;
 mod ticker;
 mod trap;
+pub mod wire;
 
 pub use control::StopReason;
 pub use event::{End, Event, EventKind};
@@ -38,3 +45,4 @@ pub use iface::log::Level;
 pub use linker::linked_interfaces;
 pub use loader::LoadError;
 pub use output::{Line, LineSink, printable};
+pub use sealed::SealedModule;

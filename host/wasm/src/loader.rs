@@ -3,6 +3,7 @@
 use crate::ctx::Ctx;
 use crate::exports::Exports;
 use crate::linker::linker_for;
+use crate::sealed::SealedModule;
 use crate::trap::one_line;
 use arje_card::{Card, Pin, grants};
 use arje_store::{Artifact, Sha256, Store};
@@ -56,11 +57,58 @@ impl Loaded {
     }
 }
 
+/// Where artifacts come from. Whatever it is, their bytes have been verified.
+pub(crate) enum Source {
+    /// A store, which verifies them when they are asked for.
+    Store {
+        store: Store,
+        /// Of the engine that is to run them.
+        engine: Sha256,
+    },
+    /// The one module of a worker process, which PID 1 verified.
+    Sealed(SealedModule),
+}
+
+impl Source {
+    /// The store, for an engine.
+    pub(crate) fn store(store: Store, engine: &Engine) -> Source {
+        let engine = arje_engine::fingerprint(engine).into();
+        Source::Store { store, engine }
+    }
+
+    /// Whether verifying this module takes long.
+    fn is_large(&self, pin: &Pin) -> bool {
+        match self {
+            Source::Store { store, .. } => {
+                let path = store.module_path((*pin.as_bytes()).into());
+                std::fs::metadata(path).is_ok_and(|meta| meta.len() > LARGE_MODULE)
+            }
+            Source::Sealed(_) => false, // nobody else waits
+        }
+    }
+
+    /// The verified bytes of a module's artifact.
+    pub(crate) fn artifact(&self, pin: &Pin) -> Result<Vec<u8>, LoadError> {
+        match self {
+            Source::Store { store, engine } => store
+                .artifact((*pin.as_bytes()).into(), *engine)
+                .map(Artifact::into_bytes)
+                .map_err(|error| LoadError(error.to_string())),
+            Source::Sealed(module) if module.pin() == *pin => module
+                .read()
+                .map_err(|error| LoadError(format!("module {pin}: {error}"))),
+            Source::Sealed(module) => Err(LoadError(format!(
+                "module {pin}: this process was handed {} and has no other",
+                module.pin()
+            ))),
+        }
+    }
+}
+
 /// Loads modules and remembers those in use.
 pub(crate) struct Loader {
     engine: Engine,
-    store: Store,
-    fingerprint: Sha256,
+    source: Source,
     cache: Mutex<Cache>,
 }
 
@@ -75,11 +123,10 @@ struct Cache {
 }
 
 impl Loader {
-    pub(crate) fn new(engine: Engine, store: Store) -> Loader {
+    pub(crate) fn new(engine: Engine, source: Source) -> Loader {
         Loader {
-            fingerprint: arje_engine::fingerprint(&engine).into(),
             engine,
-            store,
+            source,
             cache: Mutex::default(),
         }
     }
@@ -95,9 +142,7 @@ impl Loader {
         if let Some(loaded) = slot.upgrade() {
             return Ok(loaded);
         }
-        let path = self.store.module_path((*pin.as_bytes()).into());
-        let large = std::fs::metadata(path).is_ok_and(|meta| meta.len() > LARGE_MODULE);
-        let loaded = if large {
+        let loaded = if self.source.is_large(pin) {
             let (this, pin) = (Arc::clone(self), *pin);
             tokio::task::spawn_blocking(move || this.verify(&pin))
                 .await
@@ -111,11 +156,17 @@ impl Loader {
     }
 
     fn verify(&self, pin: &Pin) -> Result<Arc<Loaded>, LoadError> {
-        let artifact = self
-            .store
-            .artifact((*pin.as_bytes()).into(), self.fingerprint)
-            .map_err(|error| LoadError(error.to_string()))?;
+        let artifact = self.source.artifact(pin)?;
         self.link(pin, &artifact).map(Arc::new)
+    }
+
+    /// The verified bytes of a module's artifact, for another process. Reading and hashing them is
+    /// left to a thread of its own.
+    pub(crate) async fn artifact(self: &Arc<Self>, pin: &Pin) -> Result<Vec<u8>, LoadError> {
+        let (this, pin) = (Arc::clone(self), *pin);
+        tokio::task::spawn_blocking(move || this.source.artifact(&pin))
+            .await
+            .unwrap_or_else(|error| Err(LoadError(format!("loading failed: {error}"))))
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -143,11 +194,12 @@ impl Loader {
         cache.kept.push_back(Arc::clone(loaded));
     }
 
-    fn link(&self, pin: &Pin, artifact: &Artifact) -> Result<Loaded, LoadError> {
+    fn link(&self, pin: &Pin, artifact: &[u8]) -> Result<Loaded, LoadError> {
         // SAFETY: an artifact is native code, so loading it is trusting it. These are the very
-        // bytes that the store hashed and found in an index it trusts, which is the only way to
-        // get an `Artifact`; wasmtime itself refuses one made for another engine or version.
-        let component = unsafe { Component::deserialize(&self.engine, artifact.bytes()) }
+        // bytes that the store hashed and found in an index it trusts: `Source::artifact` gives no
+        // others, or, in a worker process, those of whose seal and origin the maker of the
+        // `SealedModule` vouched. wasmtime itself refuses an artifact for another engine or version.
+        let component = unsafe { Component::deserialize(&self.engine, artifact) }
             .map_err(|error| LoadError(format!("module {pin}: {}", one_line(&error))))?;
         let imports: Vec<String> = component
             .component_type()

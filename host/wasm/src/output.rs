@@ -48,7 +48,7 @@ pub struct Line {
 }
 
 /// One of the Ente's and one of all Entes'.
-type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+pub(crate) type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 /// Takes the lines of all components. Must not block: lines under way are bounded by the permits
 /// that they hold, so a plain queue to a writer thread is enough.
@@ -113,6 +113,16 @@ impl Output {
         }
     }
 
+    /// Waits until there is room for one line, for [`accept`](Self::accept).
+    pub(crate) async fn room(&self) -> Option<Permits> {
+        self.permits().await
+    }
+
+    /// Hands over a line if there is room for it; else it is counted as lost.
+    pub(crate) fn try_print(&self, level: Level, text: String) {
+        self.print_rest(level, VecDeque::from([text]));
+    }
+
     /// Room for one line. Neither semaphore is ever closed, so this is never `None`.
     async fn permits(&self) -> Option<Permits> {
         let own = Arc::clone(&self.own).acquire_owned().await.ok()?;
@@ -137,7 +147,8 @@ impl Output {
         }
     }
 
-    fn accept(&self, level: Level, text: String, permits: Option<Permits>) {
+    /// Hands a line to the sink, with the room that it takes.
+    pub(crate) fn accept(&self, level: Level, text: String, permits: Option<Permits>) {
         let lost = self.printer.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             // One line for any number, sent together with one that holds permits.

@@ -42,6 +42,24 @@ pub(crate) fn told(text: &str) -> String {
     printable(&text[..text.floor_char_boundary(MAX_TEXT)])
 }
 
+/// Every name that [`kind_of`] gives, and the one for failures of host functions.
+pub(crate) const KINDS: &[&str] = &[
+    "stack-overflow",
+    "memory-out-of-bounds",
+    "table-out-of-bounds",
+    "call-to-null",
+    "bad-signature",
+    "integer-overflow",
+    "division-by-zero",
+    "bad-conversion",
+    "unreachable",
+    "interrupted",
+    "allocation-too-large",
+    "reentered",
+    "other",
+    "host-error",
+];
+
 /// Stable names of the traps that components run into.
 fn kind_of(trap: &Trap) -> &'static str {
     match trap {

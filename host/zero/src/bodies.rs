@@ -3,8 +3,9 @@
 
 use crate::bus::Running;
 use crate::logs::Logs;
-use crate::natives::{Natives, Who};
+use crate::natives::{Extras, Natives, Who};
 use crate::poller::Poller;
+use crate::workers::{self, Workers};
 use arje_bus::Telemetry;
 use arje_card::{Card, Id, Payload};
 use arje_supervisor::{
@@ -12,6 +13,8 @@ use arje_supervisor::{
 };
 use arje_wasm::{End, EventKind, Host, StartRequest, StopReason};
 use nix::sys::signal::Signal;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,6 +26,7 @@ pub type MakeHost = Box<dyn Fn() -> Result<Host, String>>;
 pub struct Bodies {
     natives: Natives,
     logs: Logs,
+    workers: Workers,
     make_host: MakeHost,
     host: Option<Host>,
 }
@@ -53,10 +57,11 @@ impl News {
 impl Bodies {
     /// Nothing runs yet.
     #[must_use]
-    pub fn new(natives: Natives, logs: Logs, make_host: MakeHost) -> Bodies {
+    pub fn new(natives: Natives, logs: Logs, workers: Workers, make_host: MakeHost) -> Bodies {
         Bodies {
             natives,
             logs,
+            workers,
             make_host,
             host: None,
         }
@@ -80,6 +85,7 @@ impl Bodies {
         };
         self.logs.open(card.id);
         let failed = match &card.payload {
+            Payload::Wasm(_) if workers::has_body(card) => self.start_worker(card, who, poller),
             Payload::Wasm(_) => self.start_wasm(card, incarnation),
             Payload::Native(_) | Payload::Legacy(_) => {
                 self.natives.start(card, incarnation, poller)
@@ -110,19 +116,44 @@ impl Bodies {
     }
 
     fn start_wasm(&mut self, card: &Arc<Card>, incarnation: Incarnation) -> Result<(), ExitStatus> {
-        let host = match &mut self.host {
-            Some(host) => host,
-            none => none.insert(
-                (self.make_host)().map_err(|message| ExitStatus::StartFailed {
-                    step: "make the Wasm host".into(),
-                    message,
-                })?,
-            ),
-        };
-        host.start(StartRequest {
+        self.host()?.start(StartRequest {
             card: Arc::clone(card),
             incarnation,
         });
+        Ok(())
+    }
+
+    fn host(&mut self) -> Result<&Host, ExitStatus> {
+        Ok(match &mut self.host {
+            Some(host) => host,
+            none => none.insert((self.make_host)().map_err(failed("make the Wasm host"))?),
+        })
+    }
+
+    /// Starts a component in a process of its own.
+    fn start_worker(
+        &mut self,
+        card: &Arc<Card>,
+        who: Who,
+        poller: &mut Poller,
+    ) -> Result<(), ExitStatus> {
+        self.host()?;
+        let (ours, theirs) = UnixStream::pair()
+            .map_err(|error| failed("make the worker's socket")(error.to_string()))?;
+        let extras = Extras {
+            passed: &[theirs.as_fd()],
+            worker: Some(self.workers.program()),
+        };
+        self.natives
+            .start_with(card, who.incarnation, extras, poller)?;
+        self.workers.began(who);
+        self.host()?.start_remote(
+            StartRequest {
+                card: Arc::clone(card),
+                incarnation: who.incarnation,
+            },
+            ours,
+        );
         Ok(())
     }
 
@@ -152,7 +183,7 @@ impl Bodies {
             incarnation,
         };
         match (&card.payload, &self.host) {
-            (Payload::Wasm(_), Some(host)) => {
+            (Payload::Wasm(_), Some(host)) if !workers::has_body(card) => {
                 let _ = host.kill(card.id, incarnation); // as in `stop`
             }
             _ => self.natives.signal(who, Signal::SIGKILL),
@@ -180,6 +211,11 @@ impl Bodies {
                 Signal::SIGTERM => host
                     .stop(card.id, incarnation, StopReason::Requested)
                     .is_ok(),
+                Signal::SIGKILL if workers::has_body(card) => {
+                    let running = self.natives.runs(who);
+                    self.natives.signal(who, signal);
+                    running
+                }
                 Signal::SIGKILL => host.kill(card.id, incarnation).is_ok(),
                 _ => {
                     return Err(format!(
@@ -208,31 +244,44 @@ impl Bodies {
 
     /// The next thing a component has to tell.
     pub fn next_wasm(&mut self) -> Option<News> {
-        let event = self.host.as_ref()?.next_event()?;
-        let who = Who {
-            id: event.ente,
-            incarnation: event.incarnation,
-        };
-        let mut incarnated = None;
-        let report = match event.kind {
-            EventKind::Started { pin } => {
-                incarnated = Some(format!("wasm={}", pin.short()));
-                Report::Started
-            }
-            EventKind::Ready => Report::Ready { by: ReadyBy::Start },
-            EventKind::Alive => Report::Alive,
-            EventKind::Ended { end, .. } => Report::Exited(exit_status(end)),
-        };
-        Some(News {
-            who,
-            report,
-            incarnated,
-        })
+        loop {
+            let event = self.host.as_ref()?.next_event()?;
+            let who = Who {
+                id: event.ente,
+                incarnation: event.incarnation,
+            };
+            let mut incarnated = None;
+            let report = match event.kind {
+                EventKind::Started { pin } => {
+                    incarnated = Some(format!("wasm={}", pin.short()));
+                    Report::Started
+                }
+                EventKind::Ready => Report::Ready { by: ReadyBy::Start },
+                EventKind::Alive => Report::Alive,
+                EventKind::Ended { end, .. } if self.workers.has(who) => {
+                    // Said is not ended: the process has nothing left to do.
+                    self.natives.signal(who, Signal::SIGKILL);
+                    match self.workers.said(who, end) {
+                        Some(status) => Report::Exited(status),
+                        None => continue, // until it is reaped
+                    }
+                }
+                EventKind::Ended { end, .. } => Report::Exited(exit_status(end)),
+            };
+            return Some(News {
+                who,
+                report,
+                incarnated,
+            });
+        }
     }
 
     /// Looks at the exec behind a watched status pipe.
     pub fn exec_ready(&mut self, token: u64, poller: &Poller) -> Option<News> {
         let (who, pid) = self.natives.exec_ready(token, poller)?;
+        if self.workers.has(who) {
+            return None; // not the process is the Ente, but the component that is to start in it
+        }
         Some(News {
             who,
             report: Report::Started,
@@ -247,6 +296,9 @@ impl Bodies {
         else {
             return Vec::new();
         };
+        if self.workers.has(who) {
+            return self.worker_reaped(who, status).into_iter().collect();
+        }
         let started = just_started.then(|| News {
             who,
             report: Report::Started,
@@ -254,6 +306,23 @@ impl Bodies {
         });
         let ended = News::new(who, Report::Exited(status));
         started.into_iter().chain([ended]).collect()
+    }
+
+    /// The process of a component was reaped; what it had said is heard first.
+    fn worker_reaped(&mut self, who: Who, status: ExitStatus) -> Option<News> {
+        if let Some(host) = &self.host {
+            let _ = host.kill(who.id, who.incarnation); // not running: heard already
+        }
+        let status = self.workers.exited(who, status)?;
+        Some(News::new(who, Report::Exited(status)))
+    }
+}
+
+/// A start that failed in this step.
+fn failed(step: &'static str) -> impl FnOnce(String) -> ExitStatus {
+    move |message| ExitStatus::StartFailed {
+        step: step.into(),
+        message,
     }
 }
 
@@ -292,7 +361,8 @@ fn reason(why: &Why) -> StopReason {
     }
 }
 
-fn exit_status(end: End) -> ExitStatus {
+/// How an incarnation ended, in the supervisor's words.
+pub fn exit_status(end: End) -> ExitStatus {
     match end {
         End::Exited(code) => ExitStatus::Code(code),
         End::Failed(message) => ExitStatus::Error(message),
@@ -311,6 +381,12 @@ fn exit_status(end: End) -> ExitStatus {
         End::Unhealthy(message) => ExitStatus::Error(format!("unhealthy: {message}")),
         // As a process would say it.
         End::Killed => ExitStatus::Signal(Signal::SIGKILL as i32),
+        broken @ End::Broken(_) => ExitStatus::Trap {
+            kind: TrapKind::Host,
+            detail: broken.to_string(),
+        },
+        // As a process that was killed; a worker's own status is known better (`workers.rs`).
+        End::Lost => ExitStatus::Signal(Signal::SIGKILL as i32),
         End::HostPanic(message) => ExitStatus::Trap {
             kind: TrapKind::Host,
             detail: message,

@@ -75,6 +75,7 @@ fn run(args: &Args) -> Result<bool, String> {
     let places = Places {
         store,
         executor: helper("ENTE_SPAWN", "ente-spawn")?,
+        worker: place_of("ENTE_WORKER", ente_worker::NAME)?,
         output: "/dev/stdout".into(),
         notify: run_dir.path().join("notify"),
         credentials: run_dir.path().join("credentials"),
@@ -207,18 +208,22 @@ fn pins(card: &Card) -> BTreeSet<Sha256> {
 
 /// A program of ours: from the environment, or beside this one.
 fn helper(variable: &str, name: &str) -> Result<PathBuf, String> {
-    if let Some(path) = std::env::var_os(variable) {
-        return Ok(path.into());
-    }
-    let beside = std::env::current_exe()
-        .map_err(|error| format!("cannot find myself: {error}"))?
-        .with_file_name(name);
-    if beside.exists() {
-        Ok(beside)
+    let path = place_of(variable, name)?;
+    if path.exists() {
+        Ok(path)
     } else {
         Err(format!(
             "{name} is not at {}; build it with ./dev, or set {variable}",
-            beside.display()
+            path.display()
         ))
     }
+}
+
+/// Where that would be.
+fn place_of(variable: &str, name: &str) -> Result<PathBuf, String> {
+    if let Some(path) = std::env::var_os(variable) {
+        return Ok(path.into());
+    }
+    let this = std::env::current_exe().map_err(|error| format!("cannot find myself: {error}"))?;
+    Ok(this.with_file_name(name))
 }

@@ -45,6 +45,7 @@ const STORE: &str = "/ente";
 const NOTIFY: &str = "/run/systemd/notify";
 const CREDENTIALS: &str = "/run/credentials";
 const EXECUTOR: &str = "/usr/lib/ente/ente-spawn";
+const WORKER: &str = "/usr/lib/ente/ente-worker";
 
 /// Boots the machine. PID 1 does not return: it ends the machine, or becomes a rescue shell.
 pub fn main(args: Args, problems: &[String]) -> ! {
@@ -159,6 +160,7 @@ fn run(
     let places = Places {
         store: STORE.into(),
         executor: EXECUTOR.into(),
+        worker: WORKER.into(),
         output: "/dev/console".into(),
         notify: NOTIFY.into(),
         credentials: CREDENTIALS.into(),

@@ -1,7 +1,8 @@
 //! `ente-zero`: PID 1 of an arje system, and, run as anything else, its dev mode.
 //!
 //! It wires the parts together and contains no logic of its own: the supervisor decides, the core
-//! loop carries out, `arje-wasm` and `arje-native` run what the Cards say.
+//! loop carries out, `arje-wasm` and `arje-native` run what the Cards say. Called as `ente-worker` it is
+//! the process of one component.
 
 mod args;
 mod bodies;
@@ -34,14 +35,26 @@ mod services;
 mod uevents;
 mod watchdog;
 mod wiring;
+mod workers;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if called_as(ente_worker::NAME) {
+        return ente_worker::main();
+    }
     let (args, problems) = args::parse(std::env::args_os().skip(1));
     if std::process::id() == 1 {
         machine::main(args, &problems)
     } else {
         dev::main(&args, &problems)
     }
+}
+
+/// Whether the program was started by a link of this name: an image has one program for PID 1 and
+/// for the processes of components, so that its pages are in memory once (docs/worker.md).
+fn called_as(name: &str) -> bool {
+    std::env::args_os()
+        .next()
+        .is_some_and(|path| std::path::Path::new(&path).file_name() == Some(name.as_ref()))
 }

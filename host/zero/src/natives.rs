@@ -11,7 +11,7 @@ use arje_supervisor::{ExitStatus, Incarnation};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// How far up a process's ancestors are followed: a shell in a shell in a session, several times over.
@@ -42,6 +42,15 @@ enum Exec {
     /// It succeeded; the status pipe of an init.
     Done(Option<OwnedFd>),
     Failed(ExecFailure),
+}
+
+/// What a process is given beside what its Card says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extras<'a> {
+    /// Descriptors that it finds from 3 on.
+    pub passed: &'a [BorrowedFd<'a>],
+    /// The program of a Card that is not Native.
+    pub worker: Option<&'a str>,
 }
 
 /// Starts, signals and recognises native Entes.
@@ -89,19 +98,35 @@ impl Natives {
         incarnation: Incarnation,
         poller: &mut Poller,
     ) -> Result<(), ExitStatus> {
+        self.start_with(card, incarnation, Extras::default(), poller)
+    }
+
+    /// As [`start`](Self::start), with more than the Card says.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_with(
+        &mut self,
+        card: &Card,
+        incarnation: Incarnation,
+        extras: Extras<'_>,
+        poller: &mut Poller,
+    ) -> Result<(), ExitStatus> {
         let mut request = StartRequest::new(card, incarnation);
+        request.worker = extras.worker;
         request.active_console = self.console.as_deref();
         let mut given = self.services.give(card)?;
-        if card.permissions.ipc.allows(arje_bus::IPC_NAME) {
+        if extras.worker.is_none() && card.permissions.ipc.allows(arje_bus::IPC_NAME) {
             let bus = self.bus_environment.iter().cloned();
             given.environment.extend(bus);
         }
-        let sockets = self.services.sockets(card.id);
+        let passed = [self.services.sockets(card.id).as_slice(), extras.passed].concat();
         request.output = given.pipes.as_ref().map(|pipes| pipes.output());
         request.environment = &given.environment;
         request.own_pid = &given.own_pid;
         request.credentials = given.credentials.as_deref();
-        request.passed = &sockets;
+        request.passed = &passed;
         let started = self
             .launcher
             .start(&request)

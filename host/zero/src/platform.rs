@@ -3,7 +3,9 @@
 //! A permission or limit that is read but not enforced would be a lie, so each is refused when the
 //! seed is loaded, with the Card, the field and the reason.
 
+use crate::workers;
 use arje_card::{Card, Entry, ListenOn, Payload, Readiness, WasmPayload};
+use arje_wasm::wire::MAX_SOCKETS;
 
 /// Everything in this tree that cannot be done, one line each.
 #[must_use]
@@ -53,11 +55,6 @@ fn wasm(card: &Card, payload: &WasmPayload) -> Vec<String> {
         }
     };
     refuse(
-        !card.soma.is_off(),
-        "soma: a component with a body of its own needs `ente-worker`, which this version does not \
-         have; remove it",
-    );
-    refuse(
         card.dbus.is_some(),
         "dbus: this version has no system bus; remove it",
     );
@@ -83,5 +80,12 @@ fn wasm(card: &Card, payload: &WasmPayload) -> Vec<String> {
         payload.entry == Entry::Http && card.listen.iter().any(|listen| not_http(&listen.on)),
         "listen: HTTP is served on `tcp` and `unix` sockets only",
     );
+    refuse(
+        workers::has_body(card) && card.listen.len() > MAX_SOCKETS,
+        "listen: a component with a body is handed at most 64 sockets; remove some, or its `soma`",
+    );
+    let refused = arje_native::enforceable(card).err().unwrap_or_default();
+    let refused = refused.into_iter();
+    problems.extend(refused.map(|reason| format!("the process of the component: {reason}")));
     problems
 }

@@ -8,6 +8,7 @@ use crate::natives::Natives;
 use crate::notify::Notify;
 use crate::poller::Poller;
 use crate::services::Services;
+use crate::workers::Workers;
 use arje_native::{Launcher, Output, Program};
 use arje_store::{Sha256, Store};
 use arje_wasm::{Host, HostConfig};
@@ -21,6 +22,8 @@ pub struct Places {
     pub store: PathBuf,
     /// `ente-spawn`.
     pub executor: PathBuf,
+    /// `ente-worker`, or a link of that name to this program.
+    pub worker: PathBuf,
     /// Where the launcher lets a process print that is not captured.
     pub output: PathBuf,
     /// The socket for notifications.
@@ -62,8 +65,9 @@ pub fn bodies(
         places.credentials.clone(),
     );
     let natives = Natives::new(launcher, services, places.terminal.clone());
+    let workers = Workers::new(&places.worker);
     let make_host = make_host(&places.store, logs, poller);
-    Ok(Bodies::new(natives, logs.clone(), make_host))
+    Ok(Bodies::new(natives, logs.clone(), workers, make_host))
 }
 
 /// The bus, at this path. A machine without it is poorer and still a machine, so it is no error: it

@@ -22,7 +22,7 @@ pub(crate) use kernel::Kernel;
 pub(crate) use landlock::READ;
 pub(crate) use ports::forbid_chosen_ports;
 pub(crate) use refuse::refusals;
-pub use worker::worker_confinement;
+pub(crate) use worker::{worker_confinement, worker_refusals};
 
 /// Whether a Card may do less than an unconfined process: then all the steps against ways out are in its plan.
 pub(crate) fn is_confined(permissions: &Permissions) -> bool {

@@ -7,6 +7,7 @@
 
 use super::Actor;
 use super::progress::Watched;
+use super::sockets::{Bound, Socket, SocketFile, adopt_all, bind_all};
 use crate::body::{HttpJob, instantiate_http};
 use crate::event::{End, EventKind};
 use crate::exports::INCOMING_HANDLER;
@@ -14,7 +15,7 @@ use crate::iface::log::Level;
 use crate::lane::Panicked;
 use crate::loader::Loaded;
 use crate::trap::{end_of, one_line};
-use arje_card::{Listen, ListenOn, WasmPayload};
+use arje_card::WasmPayload;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -23,9 +24,6 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioTimer;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -84,7 +82,7 @@ pub(super) async fn live(
             one_line(&error)
         ))
     })?;
-    let listeners = bind_all(actor).map_err(End::Refused)?;
+    let listeners = listeners(actor).map_err(End::Refused)?;
     let server = Arc::new(Server {
         actor: Arc::clone(actor),
         payload: payload.clone(),
@@ -144,74 +142,30 @@ enum Listener {
     Tcp(TcpListener),
     Unix {
         listener: UnixListener,
-        _file: SocketFile,
+        _file: Option<SocketFile>,
     },
 }
 
-fn bind_all(actor: &Actor) -> Result<Vec<Listener>, String> {
-    let bind = |listen: &Listen| {
-        let listener = match &listen.on {
-            ListenOn::Tcp(address) => bind_tcp(*address),
-            ListenOn::Unix(path) => bind_unix(Path::new(path)),
-            ListenOn::UnixDatagram(_) | ListenOn::Udp(_) => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "HTTP is served on `tcp` and `unix` sockets only",
-            )),
-        };
-        listener.map_err(|error| format!("listen {:?} ({:?}): {error}", listen.name, listen.on))
-    };
-    actor.card.listen.iter().map(bind).collect()
-}
-
-fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
-    let listener = std::net::TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener).map(Listener::Tcp)
-}
-
-fn bind_unix(path: &Path) -> io::Result<Listener> {
-    // A socket file outlives a killed process. Only a socket that nobody listens on is removed.
-    if std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket())
-        && std::os::unix::net::UnixStream::connect(path).is_err()
-    {
-        std::fs::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)?;
-    let file = SocketFile::at(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    Ok(Listener::Unix {
-        listener,
-        _file: file,
-    })
-}
-
-/// A socket's file, removed with its listener unless another has taken its place.
-struct SocketFile {
-    path: PathBuf,
-    identity: (u64, u64),
-}
-
-impl SocketFile {
-    fn at(path: &Path) -> io::Result<SocketFile> {
-        Ok(SocketFile {
-            path: path.to_owned(),
-            identity: identity(path)?,
+impl Listener {
+    fn new(bound: Bound) -> io::Result<Listener> {
+        Ok(match bound.socket {
+            Socket::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
+            Socket::Unix(listener) => Listener::Unix {
+                listener: UnixListener::from_std(listener)?,
+                _file: bound.file,
+            },
         })
     }
 }
 
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
-            let _ = std::fs::remove_file(&self.path); // the folder may have become read-only
-        }
-    }
-}
-
-/// Device and inode of a file.
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let meta = std::fs::symlink_metadata(path)?;
-    Ok((meta.dev(), meta.ino()))
+/// The sockets that the actor was given, else new ones.
+fn listeners(actor: &Actor) -> Result<Vec<Listener>, String> {
+    let bound = match actor.take_sockets() {
+        Some(sockets) => adopt_all(&actor.card, sockets)?,
+        None => bind_all(&actor.card)?,
+    };
+    let listeners: io::Result<_> = bound.into_iter().map(Listener::new).collect();
+    listeners.map_err(|error| format!("listen: {error}"))
 }
 
 /// Accepts until the Ente is to stop, then waits for its connections.

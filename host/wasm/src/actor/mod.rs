@@ -4,6 +4,7 @@ mod http;
 mod once;
 mod progress;
 mod service;
+pub(crate) mod sockets;
 
 use crate::body::{self, Body, Job, Reply};
 use crate::control::Control;
@@ -19,7 +20,8 @@ use crate::loader::{LoadError, Loaded};
 use crate::output::Output;
 use crate::trap::end_of;
 use arje_card::{Card, Entry, Payload, WasmPayload};
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use wasmtime::component::InstancePre;
@@ -44,6 +46,9 @@ pub(crate) struct Actor {
     control: Arc<Control>,
     ledger: Arc<Ledger>,
     output: Output,
+    /// The sockets of its `listen`, where they were made elsewhere; taken by the entry that serves
+    /// them.
+    sockets: Mutex<Option<Vec<OwnedFd>>>,
 }
 
 impl Actor {
@@ -53,6 +58,7 @@ impl Actor {
         incarnation: u64,
         control: Arc<Control>,
         ledger: Arc<Ledger>,
+        sockets: Option<Vec<OwnedFd>>,
     ) -> Actor {
         let output = host
             .printer
@@ -64,7 +70,14 @@ impl Actor {
             control,
             ledger,
             output,
+            sockets: Mutex::new(sockets),
         }
+    }
+
+    fn take_sockets(&self) -> Option<Vec<OwnedFd>> {
+        // Taken or not: a panic cannot leave it half-taken.
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.take()
     }
 
     /// The whole life of the incarnation. Whatever happens in it, even a panic of the host, ends

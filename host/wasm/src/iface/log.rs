@@ -35,6 +35,21 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    /// The level with this number, from 0 for trace to 4 for error.
+    pub(crate) fn from_number(number: u8) -> Option<Level> {
+        [
+            Level::Trace,
+            Level::Debug,
+            Level::Info,
+            Level::Warn,
+            Level::Error,
+        ]
+        .into_iter()
+        .find(|level| *level as u8 == number)
+    }
+}
+
 /// Strings that stay in the component's memory: nothing is copied before it is cut.
 type Fields = WasmList<(WasmStr, WasmStr)>;
 

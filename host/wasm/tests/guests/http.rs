@@ -1,6 +1,6 @@
 //! The entry `http`: requests through a real socket.
 
-use crate::refusal;
+use crate::cases::refusal;
 use crate::rig::{self, Rig};
 use arje_wasm::{End, StopReason};
 use std::io::{Read, Write};
@@ -66,7 +66,7 @@ fn http_requests_get_an_instance_each() {
     let mut first = [0; 12];
     idle.read_exact(&mut first).unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
-    rig.host.stop(card.id, 1, StopReason::Requested).unwrap();
+    rig.stop(&card, StopReason::Requested).unwrap();
     assert_eq!(rig.end_of(&card), End::Exited(0));
     let mut rest = String::new();
     idle.read_to_string(&mut rest).unwrap();
@@ -91,7 +91,7 @@ fn http_is_bounded_and_its_failures_are_answers() {
         );
     }
     rig.lines.wait_for(&card, "a request failed");
-    rig.host.kill(card.id, 1).unwrap();
+    rig.kill(&card).unwrap();
     assert_eq!(rig.end_of(&card), End::Killed);
 
     // A socket file that a killed predecessor left is no obstacle; any other file is.
@@ -112,6 +112,7 @@ fn http_is_bounded_and_its_failures_are_answers() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 
     let mut command = rig::card("run_ok", "http");
-    command.listen = card.listen.clone();
+    let (elsewhere, _folder, _) = web();
+    command.listen = elsewhere.listen;
     assert!(refusal(rig.run(&command)).contains("does not export wasi:http/incoming-handler"));
 }

@@ -1,10 +1,14 @@
 //! What the tests of the Wasm host share: a host with a store of all guests, and Cards for them.
 
+use crate::place::Place;
 use arje_card::{Card, Entry, Id, Payload, Pin, Supervision, WasmPayload};
 use arje_guest_artifacts::{Guest, ente_compile, guest};
 use arje_store::compiler::Compiler;
 use arje_store::{Sha256, Store};
-use arje_wasm::{End, Event, EventKind, Host, HostConfig, Level, Line, LineSink, StartRequest};
+use arje_wasm::{
+    End, Event, EventKind, Host, HostConfig, Level, Line, LineSink, NotRunning, StartRequest,
+    StopReason,
+};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
@@ -15,7 +19,8 @@ pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A host and what its components printed.
 pub struct Rig {
-    pub host: Host,
+    pub host: Arc<Host>,
+    pub place: Place,
     pub lines: Arc<Lines>,
 }
 
@@ -72,7 +77,11 @@ impl Rig {
             wake: Arc::new(|| {}),
         })
         .unwrap();
-        Rig { host, lines }
+        Rig {
+            host: Arc::new(host),
+            place: Place::default(),
+            lines,
+        }
     }
 
     /// Starts a Card and waits until it has ended.
@@ -82,10 +91,19 @@ impl Rig {
     }
 
     pub fn start(&self, card: &Card) {
-        self.host.start(StartRequest {
+        let request = StartRequest {
             card: Arc::new(card.clone()),
             incarnation: 1,
-        });
+        };
+        self.place.start(&self.host, request);
+    }
+
+    pub fn stop(&self, card: &Card, reason: StopReason) -> Result<(), NotRunning> {
+        self.host.stop(card.id, 1, reason)
+    }
+
+    pub fn kill(&self, card: &Card) -> Result<(), NotRunning> {
+        self.place.kill(&self.host, card)
     }
 
     /// Starts a service and waits until it is Ready.
@@ -99,6 +117,8 @@ impl Rig {
             .wait(card, |kind| matches!(kind, EventKind::Ended { .. }))
             .kind
         {
+            // Without a word: it was killed.
+            EventKind::Ended { end: End::Lost, .. } => End::Killed,
             EventKind::Ended { end, .. } => end,
             kind => panic!("{kind:?}"),
         }
@@ -112,6 +132,9 @@ impl Rig {
             let event = self.host.wait_event(left).expect("no such event in time");
             if event.ente != card.id {
                 continue;
+            }
+            if matches!(event.kind, EventKind::Ended { .. }) {
+                self.place.ended(card);
             }
             if wanted(&event.kind) {
                 return event;

@@ -17,3 +17,4 @@ mod services;
 mod third_party;
 mod uevents;
 mod watchdog;
+mod workers;

@@ -1,0 +1,55 @@
+//! Components with a body, in the machine.
+
+use crate::machine::{Booted, restart, seed, shell, wasm};
+use serde_json::{Value, json};
+
+/// A component that stays, with this body.
+fn bodied(label: &str, soma: Value) -> Value {
+    let mut card = wasm(label, "hello", "service", restart());
+    card["soma"] = soma;
+    card
+}
+
+#[test]
+fn a_component_with_a_body_is_a_process_in_it() {
+    let soma = json!({
+        "namespaces": {"pid": true, "uts": true},
+        "rlimits": {"nofile": 64, "mem_bytes": 64 << 20},
+        "run_as": {"uid": 4711, "gid": 4711},
+        "cpu_affinity": [0],
+    });
+    let seed = seed(vec![shell(), bodied("greeting", soma), {
+        wasm("inside", "hello", "service", restart())
+    }]);
+    let mut booted = Booted::to_prompt(&seed);
+    booted.wait("the seed is up");
+    let pin = arje_guest_artifacts::guest("hello").pin();
+    booted.wait(&format!("Ente greeting encarnado wasm={}\n", &pin[..12]));
+    booted.wait("greeting: hello label=\"greeting\"");
+
+    // One worker, which is the same program as PID 1 and yet not PID 1.
+    let worker = booted.run("pidof ente-worker").trim().to_owned();
+    assert!(worker.parse::<u32>().is_ok(), "one worker: {worker}");
+    let look = |what: &str| format!("cat /proc/{worker}/{what}");
+    let status = booted.run(&look("status"));
+    for line in [
+        "Uid:\t4711\t4711\t4711\t4711",
+        "CapBnd:\t0000000000000000",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+        "Cpus_allowed_list:\t0",
+    ] {
+        assert!(status.contains(line), "{line}: {status}");
+    }
+    assert!(status.contains(&format!("NSpid:\t{worker}\t2")), "{status}");
+    println!(
+        "{}",
+        booted.run(&format!("cat /proc/{worker}/smaps_rollup"))
+    );
+
+    // Killed from outside it is an Ente that was killed, and comes back.
+    booted.run(&format!("kill -9 {worker}"));
+    booted.wait("Ente greeting: ended by signal 9");
+    booted.run("until pidof ente-worker; do sleep 0.1; done");
+    assert_ne!(booted.run("pidof ente-worker").trim(), worker);
+}

@@ -1,0 +1,313 @@
+//! Components with a body, in dev mode: the same program as the core and, by another name, as the
+//! worker; started by `ente-spawn` as in the machine.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Lines};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use tempfile::TempDir;
+
+/// ente-zero, running.
+struct Zero {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    said: Vec<String>,
+    _folder: TempDir,
+}
+
+fn helper(variable: &str, name: &str) -> PathBuf {
+    let zero = PathBuf::from(env!("CARGO_BIN_EXE_ente-zero"));
+    std::env::var_os(variable).map_or_else(|| zero.with_file_name(name), PathBuf::from)
+}
+
+impl Zero {
+    /// Runs a seed for at most so many seconds, or until nothing is left to do.
+    fn run(genesis: &[Value], seconds: &str) -> Zero {
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let worker = folder.path().join("ente-worker");
+        symlink(env!("CARGO_BIN_EXE_ente-zero"), &worker).unwrap();
+        let seed = folder.path().join("seed.card.json");
+        let mut root = card("seed", json!("Virtual"), json!("Delegate"));
+        root["genesis"] = json!(genesis);
+        std::fs::write(&seed, root.to_string()).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ente-zero"))
+            .args(["--for", seconds, "--store"])
+            .arg(folder.path().join("store"))
+            .arg("--components")
+            .arg(arje_guest_artifacts::components())
+            .arg(seed)
+            .env("ENTE_SPAWN", helper("ARJE_ENTE_SPAWN", "ente-spawn"))
+            .env("ENTE_COMPILE", helper("ARJE_ENTE_COMPILE", "ente-compile"))
+            .env("ENTE_WORKER", worker)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Zero {
+            child,
+            lines,
+            said: Vec::new(),
+            _folder: folder,
+        }
+    }
+
+    /// Waits for a line that contains the text; every line is waited for once.
+    fn wait(&mut self, text: &str) -> String {
+        loop {
+            let Some(line) = self.lines.next() else {
+                panic!("no {text:?} in {:#?}", self.said);
+            };
+            let line = line.unwrap();
+            self.said.push(line.clone());
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// The only worker process.
+    fn worker(&self) -> Pid {
+        let pid = self.child.id();
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        let children = std::fs::read_to_string(children).unwrap();
+        let mut workers = children.split_whitespace().filter(|pid| {
+            std::fs::read_to_string(format!("/proc/{pid}/comm"))
+                .is_ok_and(|name| name == "ente-worker\n")
+        });
+        let worker = workers.next().unwrap().parse().unwrap();
+        assert_eq!(workers.next(), None);
+        Pid::from_raw(worker)
+    }
+
+    /// Waits until the seed is up, then asks it to end.
+    fn end_when_up(mut self) -> (bool, Vec<String>) {
+        self.wait("the seed is up");
+        self.end_when_asked()
+    }
+
+    /// Asks it to end.
+    fn end_when_asked(self) -> (bool, Vec<String>) {
+        kill(
+            Pid::from_raw(self.child.id().cast_signed()),
+            Signal::SIGTERM,
+        )
+        .unwrap();
+        self.end()
+    }
+
+    /// Waits for its end; whether every Ente that should have been Ready was.
+    fn end(mut self) -> (bool, Vec<String>) {
+        for line in self.lines.by_ref() {
+            self.said.push(line.unwrap());
+        }
+        let status = self.child.wait().unwrap();
+        (status.success(), std::mem::take(&mut self.said))
+    }
+}
+
+impl Drop for Zero {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it has ended where the test went well
+        let _ = self.child.wait();
+    }
+}
+
+fn card(label: &str, payload: Value, supervision: Value) -> Value {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let id = format!(
+        "01J000000000000000{:08}",
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    );
+    json!({
+        "schema_version": 1, "id": id, "label": label,
+        "payload": payload, "supervision": supervision,
+    })
+}
+
+/// A guest with a body.
+fn bodied(guest: &str, entry: &str, supervision: Value, rlimits: Value) -> Value {
+    let pin = arje_guest_artifacts::guest(guest).pin();
+    let payload = json!({"Wasm": {"module_sha256": pin, "entry": entry}});
+    let mut card = card(guest, payload, supervision);
+    card["soma"] = json!({"rlimits": rlimits});
+    card
+}
+
+#[test]
+fn components_with_a_body_live_and_end_as_others_do() {
+    let restart = json!({"Restart": {"initial": 20, "max": 20}});
+    let genesis = [
+        bodied("run_ok", "run", json!("OneShot"), json!({"nofile": 64})),
+        bodied("service_ok", "service", restart, json!({"nofile": 64})),
+    ];
+    let pins = genesis.each_ref().map(|card| {
+        let pin = card["payload"]["Wasm"]["module_sha256"].as_str().unwrap();
+        pin[..12].to_owned()
+    });
+    let (ready, said) = Zero::run(&genesis, "20").end_when_up();
+    assert!(ready, "{said:#?}");
+    for line in [
+        &format!("Ente run_ok encarnado wasm={}", pins[0]),
+        &format!("Ente service_ok encarnado wasm={}", pins[1]),
+        "run_ok: ok",
+    ] {
+        assert_eq!(
+            said.iter().filter(|said| *said == line).count(),
+            1,
+            "{said:#?}"
+        );
+    }
+    // It was asked to stop, and could say so.
+    assert!(
+        said.iter().any(|line| line.contains("shutdown")),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn a_worker_that_is_killed_is_an_ente_that_is_killed() {
+    let restart = json!({"Restart": {"initial": 20, "max": 20}});
+    let card = bodied("service_ok", "service", restart, json!({"nofile": 64}));
+    let mut zero = Zero::run(&[card], "120");
+    zero.wait("the seed is up");
+    let first = zero.worker();
+    kill(first, Signal::SIGKILL).unwrap();
+    zero.wait("Ente service_ok: ended by signal 9");
+    zero.wait("Ente service_ok encarnado wasm=");
+    let second = zero.worker();
+    assert_ne!(first, second);
+    // What stays of a worker when its core is killed: nothing.
+    zero.child.kill().unwrap();
+    zero.child.wait().unwrap();
+    while std::fs::read_to_string(format!("/proc/{second}/stat"))
+        .is_ok_and(|stat| stat.contains("(ente-worker)") && !stat.contains(") Z "))
+    {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn mem_bytes_bounds_what_a_component_can_use() {
+    let mut card = bodied(
+        "grow_memory",
+        "service",
+        json!("OneShot"),
+        json!({"mem_bytes": 64 << 20}),
+    );
+    card["limits"] = json!({"memory_bytes": 1u64 << 30});
+    let (ready, said) = Zero::run(&[card], "120").end();
+    assert!(!ready);
+    let refused = said
+        .iter()
+        .find_map(|line| line.split_once("refused after ")?.1.split(' ').next())
+        .unwrap();
+    let bytes = refused.parse::<u64>().unwrap() * 65536;
+    assert!((16 << 20..64 << 20).contains(&bytes), "{bytes}: {said:#?}");
+}
+
+/// Whether the init is root here, who alone can confine; said where a test cannot tell anything.
+fn is_root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("skipped: only root can confine processes");
+    }
+    root
+}
+
+#[test]
+fn a_worker_is_confined_by_the_kernel_too() {
+    if !is_root() {
+        return;
+    }
+    let restart = json!({"Restart": {"initial": 20, "max": 20}});
+    let mut card = bodied("service_ok", "service", restart, json!({"nofile": 64}));
+    card["soma"]["run_as"] = json!({"uid": 4711, "gid": 4712});
+    let mut zero = Zero::run(&[card], "120");
+    zero.wait("the seed is up");
+    let pid = zero.worker();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let status: Vec<_> = status.lines().map(|line| line.replace('\t', " ")).collect();
+    for expected in [
+        "Uid: 4711 4711 4711 4711",
+        "Gid: 4712 4712 4712 4712",
+        "CapEff: 0000000000000000",
+        "CapBnd: 0000000000000000",
+        "NoNewPrivs: 1",
+        "Seccomp: 2",
+    ] {
+        assert!(
+            status.iter().any(|line| line == expected),
+            "{expected}: {status:#?}"
+        );
+    }
+    for namespace in ["net", "mnt"] {
+        let of = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/{namespace}")).unwrap();
+        assert_ne!(of("self"), of(&pid.to_string()), "{namespace}");
+    }
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    assert_eq!(
+        files.unwrap().split_whitespace().nth(3),
+        Some("64"),
+        "{limits}"
+    );
+}
+
+#[test]
+fn a_worker_has_the_folders_of_its_component() {
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    std::fs::write(folder.path().join("in"), "the content").unwrap();
+    let with = |guest: &str, argument: &str, ro: bool| {
+        let mut card = bodied(guest, "run", json!("OneShot"), json!({"nofile": 64}));
+        card["payload"]["Wasm"]["argv"] = json!([argument]);
+        let preopen = json!({"source": folder.path(), "target": "/data", "ro": ro});
+        card["payload"]["Wasm"]["preopens"] = json!([preopen]);
+        card["permissions"] = json!({"filesystem": "read-write"});
+        card
+    };
+    let genesis = [
+        with("run_reads_preopen", "/data/in", true),
+        with("run_writes_preopen", "/data/out", false),
+    ];
+    let (ready, said) = Zero::run(&genesis, "120").end();
+    assert!(ready, "{said:#?}");
+    assert!(
+        said.contains(&"run_reads_preopen: the content".to_owned()),
+        "{said:#?}"
+    );
+    let written = std::fs::read_to_string(folder.path().join("out")).unwrap();
+    assert_eq!(written.trim(), "written");
+
+    let (ready, said) = Zero::run(&[with("run_writes_preopen", "/data/no", true)], "120").end();
+    assert!(!ready, "{said:#?}");
+    assert!(!folder.path().join("no").exists());
+}
+
+#[test]
+fn a_worker_serves_the_sockets_of_pid_1() {
+    use std::io::{Read, Write};
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = folder.path().join("web.sock");
+    let restart = json!({"Restart": {"initial": 20, "max": 20}});
+    let mut card = bodied("web", "http", restart, json!({"nofile": 64}));
+    card["listen"] = json!([{"name": "web", "unix": path}]);
+    let mut zero = Zero::run(&[card], "120");
+    zero.wait("the seed is up");
+    let mut client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    client
+        .write_all(b"GET /here HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("GET /here"), "{answer}");
+    let (ready, said) = zero.end_when_asked();
+    assert!(ready, "{said:#?}");
+    assert!(!path.exists(), "its socket goes with it");
+}
