@@ -1,19 +1,28 @@
 //! Shutdown to the end: disks at rest, and off within the deadline whatever refuses to end.
 
 use crate::devices::{Disk, Monitor};
-use crate::machine::{
-    self, Booted, folder, kernel, native, restart, seed, shell, tree, tree_with, wasm,
-};
+use crate::machine::{self, Booted, folder, kernel, native, restart, seed, shell, tree_with, wasm};
 use arje_qemu::Machine;
 use serde_json::{Value, json};
 
 /// Boots to the prompt on a machine changed by `adjust`.
 fn boot(seed: &Value, adjust: impl FnOnce(&mut Machine)) -> Booted {
     let inputs = folder();
-    let image = tree(inputs.path(), seed);
+    let image = tree_with(inputs.path(), seed, |options| {
+        // Some kernels have all or some of them built in.
+        options.modules = ["nvme", "ext4", "loop"].map(Into::into).into();
+        options.modules_dir = kernel().modules;
+    });
     let booted = Booted::with_tree(folder(), &image, adjust);
     booted.wait(machine::PROMPT);
     booted
+}
+
+/// Waits until the kernel has made the nodes of these devices.
+fn found(booted: &mut Booted, devices: &[&str]) {
+    for device in devices {
+        booted.run(&format!("until [ -b {device} ]; do sleep 1; done"));
+    }
 }
 
 /// An Ente that a shutdown would wait for as long as it may.
@@ -43,6 +52,7 @@ fn disks_are_clean_after_every_kind_of_end() {
         ("USR1", "reboot: System halted"),
     ] {
         let mut booted = boot(&seed, |machine| disk.plug(machine, "disk"));
+        found(&mut booted, &["/dev/nvme0n1", "/dev/loop0"]);
         // In use in every way that keeps a file system from being unmounted at once: by a daemon
         // that left its Ente, by a mount on top, by swap, by a loop device with a file on it.
         for command in [
@@ -50,6 +60,8 @@ fn disks_are_clean_after_every_kind_of_end() {
             &format!("echo {signal} > /data/note"),
             "dd if=/dev/zero of=/data/swap bs=1M count=1 && mkswap /data/swap && swapon /data/swap",
             "mkdir -p /data/tmp && mount -t tmpfs none /data/tmp",
+            "dd if=/dev/zero of=/data/image bs=1M count=1 && mke2fs -F /data/image && mkdir -p /data/inner",
+            "losetup /dev/loop0 /data/image && mount -t ext2 /dev/loop0 /data/inner",
             "cd /data && (setsid sleep 10000 > /data/log 2>&1 &)",
         ] {
             booted.run(command);
@@ -60,11 +72,12 @@ fn disks_are_clean_after_every_kind_of_end() {
         );
         booted.vm.send_line(&format!("kill -{signal} 1")).unwrap();
         booted.wait(last_words);
-        if signal == "USR1" {
-            drop(booted); // a halted machine stays as it is
-        } else {
+        if signal != "USR1" {
             ends(&mut booted);
         }
+        let console = booted.vm.console();
+        assert!(console.contains(" (nvme0n1): unmounting"), "{console}");
+        drop(booted); // a halted machine stays as it is
         assert!(disk.is_clean(), "{signal}");
         disk.check();
         assert_eq!(disk.read("/note").trim(), signal);
@@ -85,6 +98,7 @@ fn what_refuses_to_end_does_not_keep_the_machine() {
         machine.append = vec!["ente.shutdown=15".into()];
         disk.plug(machine, "disk");
     });
+    found(&mut booted, &["/dev/nvme0n1"]);
     // A write to a frozen file system sleeps where no signal reaches it.
     booted.run("mkdir /data && mount -t ext4 /dev/nvme0n1 /data && fsfreeze --freeze /data");
     booted.run("(setsid dd if=/dev/zero of=/data/x bs=1k count=1 > /dev/null 2>&1 &)");
@@ -112,16 +126,12 @@ fn a_disk_that_hangs_is_given_up_and_the_others_are_clean() {
     let files = folder();
     let disk = |name| Disk::ext4(files.path(), name);
     let (good, frozen) = (disk("good"), disk("frozen"));
-    let image = tree_with(files.path(), &seed(vec![shell()]), |options| {
-        options.modules = vec!["loop".into()];
-        options.modules_dir = kernel().modules;
-    });
-    let mut booted = Booted::with_tree(folder(), &image, |machine| {
+    let mut booted = boot(&seed(vec![shell()]), |machine| {
         machine.append = vec!["ente.shutdown=12".into()];
         good.plug(machine, "good");
         frozen.plug(machine, "frozen");
     });
-    booted.wait("the seed is up"); // and the module is loaded
+    found(&mut booted, &["/dev/nvme0n1", "/dev/nvme1n1", "/dev/loop0"]);
     // A file system on a loop device whose file cannot be written to any more: writing back, and
     // unmounting, sleep in the kernel where nothing reaches them.
     for command in [
