@@ -3,7 +3,9 @@
 //! on more of them in one program than in another.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
+use crate::stacks::Creator;
 use wasmtime::{Config, Engine, WasmBacktraceDetails, WasmFeatures};
 
 /// Native stack that Wasm code of one call may use, in bytes.
@@ -97,14 +99,17 @@ fn diagnostics(config: &mut Config) {
         .debug_symbols(false);
 }
 
-/// An engine with the settings of [`config`], for a program that only loads artifacts.
+/// An engine with the settings of [`config`], for a program that only loads artifacts. It keeps the
+/// stacks of ended components for the next ones.
 ///
 /// # Errors
 ///
 /// wasmtime's own, when the settings contradict the features it was built with or the memory for
 /// the engine is not to be had.
 pub fn engine() -> wasmtime::Result<Engine> {
-    Engine::new(&config())
+    let mut config = config();
+    config.with_host_stack(Arc::new(Creator(Arc::default())));
+    Engine::new(&config)
 }
 
 #[cfg(feature = "compiler")]

@@ -12,6 +12,7 @@
 
 mod config;
 mod fingerprint;
+mod stacks;
 
 pub use config::{ASYNC_STACK_BYTES, MAX_BACKTRACE_FRAMES, WASM_STACK_BYTES, config, engine};
 #[cfg(feature = "compiler")]

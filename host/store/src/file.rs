@@ -1,6 +1,6 @@
 //! Files of the store: read whole and once, written whole or not at all.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -23,8 +23,15 @@ pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error
     }
 }
 
+/// A file that is open for reading, and what it was when it was opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    file: File,
+    pub(crate) metadata: Metadata,
+}
+
 /// Opens a regular file for reading; `None` when there is none.
-pub(crate) fn open(path: &Path) -> Result<Option<File>, StoreError> {
+pub(crate) fn open(path: &Path) -> Result<Option<Opened>, StoreError> {
     // O_NONBLOCK: opening a pipe that somebody put here must not wait for its other end.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let opened = OpenOptions::new()
@@ -48,24 +55,35 @@ pub(crate) fn open(path: &Path) -> Result<Option<File>, StoreError> {
             path: path.to_owned(),
         });
     }
-    Ok(Some(file))
+    Ok(Some(Opened { file, metadata }))
 }
 
 /// Reads all of an open file, unless it is larger than `limit` bytes.
-pub(crate) fn read_all(file: &File, path: &Path, limit: u64) -> Result<Vec<u8>, StoreError> {
-    let size = file.metadata().map_err(failed("stat", path))?.len();
-    let mut bytes = Vec::with_capacity(usize::try_from(size.min(limit)).unwrap_or(0));
-    // The size may change while it is read; what counts is what was read.
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed("read", path))?;
-    if bytes.len() as u64 > limit {
+pub(crate) fn read_all(open: &Opened, path: &Path, limit: u64) -> Result<Vec<u8>, StoreError> {
+    let size = open.metadata.len();
+    if size > limit {
         return Err(StoreError::TooLarge {
             path: path.to_owned(),
             limit,
         });
     }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    // The file may change while it is read; what counts is what was read, so the end as it was when
+    // it was opened is not looked beyond.
+    (&open.file)
+        .take(size)
+        .read_to_end(&mut bytes)
+        .map_err(failed("read", path))?;
     Ok(bytes)
+}
+
+/// What is at `path`, a symbolic link not followed; `None` when nothing is.
+pub(crate) fn look(path: &Path) -> Result<Option<Metadata>, StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("stat", path)(error)),
+    }
 }
 
 /// Makes a folder and what is missing above it.

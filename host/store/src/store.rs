@@ -168,18 +168,19 @@ impl Store {
     /// are no error: see [`Index::damaged`].
     pub fn index(&self) -> Result<Arc<Index>, StoreError> {
         let path = self.index_path();
-        let Some(open) = file::open(&path)? else {
-            return Ok(Arc::default());
-        };
-        let metadata = open.metadata().map_err(file::failed("stat", &path))?;
-        check_trust(&metadata, &path)?;
-        let stamp = Stamp::of(&metadata);
         let mut cache = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        // One look instead of opening it: the stamp covers owner and mode too, so what is cached was
+        // found trustworthy as it is now.
         if let Some((cached, index)) = &*cache
-            && *cached == stamp
+            && file::look(&path)?.is_some_and(|now| Stamp::of(&now) == *cached)
         {
             return Ok(Arc::clone(index));
         }
+        let Some(open) = file::open(&path)? else {
+            return Ok(Arc::default());
+        };
+        check_trust(&open.metadata, &path)?;
+        let stamp = Stamp::of(&open.metadata);
         let bytes = file::read_all(&open, &path, (MAX_RECORDS * RECORD_BYTES) as u64)?;
         let index = Arc::new(Index::parse(&bytes));
         *cache = Some((stamp, Arc::clone(&index)));
@@ -271,11 +272,13 @@ impl Store {
 }
 
 /// Tells one state of the index file from the next. Every writer makes a new file, and whoever
-/// writes into the old one changes its ctime.
+/// writes into the old one, or changes whose it is, changes its ctime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     device: u64,
     inode: u64,
+    owner: u32,
+    mode: u32,
     size: u64,
     ctime: (i64, i64),
 }
@@ -285,6 +288,8 @@ impl Stamp {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
+            owner: metadata.uid(),
+            mode: metadata.mode(),
             size: metadata.len(),
             ctime: (metadata.ctime(), metadata.ctime_nsec()),
         }

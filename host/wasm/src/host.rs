@@ -22,7 +22,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
-use wasmtime::{Engine, Result};
+use wasmtime::Result;
 
 /// Fast workers at most: components are small and many, the machine has other work, too.
 const MAX_WORKERS: usize = 8;
@@ -121,7 +121,7 @@ impl Host {
     ///
     /// The engine refuses its configuration, or a thread cannot be started.
     pub fn new(config: HostConfig) -> Result<Host> {
-        let engine = Engine::new(&arje_engine::config())?;
+        let engine = arje_engine::engine()?;
         let source = Source::store(config.store, &engine);
         Host::build(engine, source, config.lines, config.wake, MAX_WORKERS)
     }
@@ -138,7 +138,7 @@ impl Host {
         lines: Arc<dyn LineSink>,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<Host> {
-        let engine = Engine::new(&arje_engine::config())?;
+        let engine = arje_engine::engine()?;
         Host::build(engine, Source::Sealed(module), lines, wake, workers)
     }
 

@@ -14,7 +14,8 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre};
 
 /// Modules kept in memory though no Ente runs them, so that a restart does not load again. Enough
-/// for those that happen to be between two incarnations.
+/// for those that happen to be between two incarnations. There may be more for as long as Entes run
+/// that loaded them: see [`Loader::forget_surplus`].
 const KEPT: usize = 16;
 
 /// Bytes of a `.wasm` from which on verifying and mapping it is left to a thread of its own; below
@@ -187,11 +188,23 @@ impl Loader {
     }
 
     fn keep(&self, loaded: &Arc<Loaded>) {
-        let mut cache = self.cache();
-        if cache.kept.len() == KEPT {
-            cache.kept.pop_front();
+        self.cache().kept.push_back(Arc::clone(loaded));
+    }
+
+    /// Drops what is kept beyond [`KEPT`], oldest first. Called at the end of each incarnation and
+    /// not when a module is loaded, since unmapping another one takes as long as a tenth of a start.
+    /// Each load belongs to an incarnation, so what is kept is bounded by those that run.
+    pub(crate) fn forget_surplus(&self) {
+        loop {
+            let surplus = {
+                let mut cache = self.cache();
+                if cache.kept.len() <= KEPT {
+                    return;
+                }
+                cache.kept.pop_front()
+            };
+            drop(surplus); // not while others wait for the cache
         }
-        cache.kept.push_back(Arc::clone(loaded));
     }
 
     fn link(&self, pin: &Pin, artifact: &[u8]) -> Result<Loaded, LoadError> {

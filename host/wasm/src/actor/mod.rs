@@ -83,8 +83,13 @@ impl Actor {
     /// The whole life of the incarnation. Whatever happens in it, even a panic of the host, ends
     /// in exactly one [`EventKind::Ended`].
     pub(crate) async fn live(self: Arc<Self>, messages: mpsc::Receiver<Box<Invocation>>) {
+        self.live_and_tell(messages).await;
+        self.host.loader.forget_surplus();
+    }
+
+    async fn live_and_tell(self: &Arc<Self>, messages: mpsc::Receiver<Box<Invocation>>) {
         let mut obituary = Obituary {
-            actor: &self,
+            actor: self,
             end: None,
         };
         let end = match self.run(messages).await {
