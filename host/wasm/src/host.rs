@@ -22,7 +22,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
-use wasmtime::Result;
+use wasmtime::{Engine, Result};
 
 /// Fast workers at most: components are small and many, the machine has other work, too.
 const MAX_WORKERS: usize = 8;

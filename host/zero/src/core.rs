@@ -189,8 +189,10 @@ impl Core {
             .chain(leave_at)
             .chain(of_bus)
             .min();
-        // One more millisecond, because the clock of the events counts whole ones.
-        let after = next.map(|at| Duration::from_millis(at.since(self.now()) + 1));
+        // To the nanosecond, though the clock of the events counts whole milliseconds: when the timer
+        // has expired, that clock shows the deadline, and not a millisecond is lost to rounding.
+        let elapsed = self.began.elapsed();
+        let after = next.map(|at| Duration::from_millis(at.0).saturating_sub(elapsed));
         let notice = self.down.as_ref().map(|down| down.notice.due());
         let own = self.machine.hardware.due().into_iter().chain(notice).min();
         let own = own.map(|at| at.saturating_duration_since(Instant::now()));
