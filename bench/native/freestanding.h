@@ -9,4 +9,12 @@ static long call(long number, long a, long b, long c) {
     return result;
 }
 
-enum { SYS_WRITE = 1, SYS_OPEN = 2, SYS_PAUSE = 34, SYS_EXIT = 60 };
+enum {
+    SYS_WRITE = 1,
+    SYS_OPEN = 2,
+    SYS_PAUSE = 34,
+    SYS_NANOSLEEP = 35,
+    SYS_GETPID = 39,
+    SYS_EXIT = 60,
+    SYS_KILL = 62,
+};

@@ -12,10 +12,12 @@ mod places;
 mod plan;
 mod ratios;
 mod report;
+mod restart;
 mod rig;
 mod sizes;
 mod start;
 mod stats;
+mod supervise;
 mod table;
 mod verdict;
 
@@ -27,9 +29,10 @@ use report::Selection;
 const USAGE: &str = "\
 usage: arje-bench [--quick] [--only SECTION]...
 
-Measures starts, calls, one-shots, memory, sizes and boots, and prints tables in Markdown; they are also
-written to target/bench/report.md. --quick takes fewer samples and ends within three minutes. --only takes
-one of starts, calls, one-shots, memory, sizes, boots. Exit 0 when everything could be measured, whatever
+Measures starts, calls, one-shots, memory, sizes, the supervisor, restarts, boots and services, and prints
+tables in Markdown; they are also written to target/bench/report.md. --quick takes fewer samples and ends
+within four minutes. --only takes one of starts, calls, one-shots, memory, sizes, supervisor, restarts,
+boots, services. Exit 0 when everything could be measured, whatever
 came out.
 ";
 

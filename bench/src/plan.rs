@@ -17,6 +17,12 @@ pub struct Plan {
     pub neighbour: Duration,
     /// Rounds of whole one-shots, in the host and as processes.
     pub oneshot_rounds: usize,
+    /// Entes under a supervisor, at each of which the cost of an event is measured.
+    pub supervised: &'static [usize],
+    /// Batches of so many lives for each of them.
+    pub batches: usize,
+    /// Lives in a batch.
+    pub lives: usize,
     /// Boots of each image.
     pub boots: usize,
     /// How many idle services live at once.
@@ -34,6 +40,9 @@ impl Plan {
         calls: 100_000,
         neighbour: Duration::from_secs(2),
         oneshot_rounds: 40,
+        supervised: &[100, 1_000, 10_000, 60_000],
+        batches: 50,
+        lives: 500,
         boots: 3,
         populations: &[100, 1_000, 10_000],
         build_peer: true,
@@ -47,6 +56,9 @@ impl Plan {
         calls: 5_000,
         neighbour: Duration::from_millis(300),
         oneshot_rounds: 6,
+        supervised: &[100, 10_000],
+        batches: 10,
+        lives: 200,
         boots: 1,
         populations: &[100, 1_000],
         build_peer: false,

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::boot::{self, Boots};
+use crate::boot::{self, Boots, Services};
 use crate::calls::{self, Calls};
 use crate::error::Error;
 use crate::memory::{self, Memory};
@@ -10,8 +10,10 @@ use crate::peers::{self, OneShots};
 use crate::places::Places;
 use crate::plan::Plan;
 use crate::ratios;
+use crate::restart::{self, Restarts};
 use crate::sizes::{self, Sizes};
 use crate::start::{self, Starts};
+use crate::supervise::{self, Supervisors};
 use crate::table::Table;
 use crate::verdict;
 
@@ -28,8 +30,14 @@ pub struct Findings {
     pub memory: Option<Memory>,
     /// Programs and the image.
     pub sizes: Option<Sizes>,
+    /// The supervisor alone.
+    pub supervisors: Option<Supervisors>,
+    /// Restarts of a Wasm Ente.
+    pub restarts: Option<Restarts>,
     /// Boots.
     pub boots: Option<Boots>,
+    /// Native services under arje and under its peers.
+    pub services: Option<Services>,
 }
 
 /// Which sections are measured: all, or those named.
@@ -37,7 +45,17 @@ pub struct Findings {
 pub struct Selection(Vec<String>);
 
 /// The sections, in order.
-pub const SECTIONS: [&str; 6] = ["starts", "calls", "one-shots", "memory", "sizes", "boots"];
+pub const SECTIONS: [&str; 9] = [
+    "starts",
+    "calls",
+    "one-shots",
+    "memory",
+    "sizes",
+    "supervisor",
+    "restarts",
+    "boots",
+    "services",
+];
 
 impl Selection {
     /// Adds a section; false when there is none of this name.
@@ -125,6 +143,21 @@ fn measure(places: &Places, plan: &Plan, report: &mut Report) -> Findings {
         ),
         memory: report.section("memory", || memory::measure(places, plan), Memory::tables),
         sizes: report.section("sizes", || sizes::measure(places), Sizes::tables),
+        supervisors: report.section(
+            "supervisor",
+            || supervise::measure(plan),
+            Supervisors::tables,
+        ),
+        restarts: report.section(
+            "restarts",
+            || restart::measure(places, plan),
+            Restarts::tables,
+        ),
         boots: report.section("boots", || boot::measure(places, plan), Boots::tables),
+        services: report.section(
+            "services",
+            || boot::measure_services(places, plan),
+            Services::tables,
+        ),
     }
 }

@@ -64,7 +64,7 @@ impl Clock {
 }
 
 /// Reads lines and forgets them.
-struct Nowhere;
+pub struct Nowhere;
 
 impl LineSink for Nowhere {
     fn accept(&self, _: Line) {}

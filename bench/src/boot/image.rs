@@ -11,6 +11,7 @@ use initrd_builder::tree::{Group, Node, Tree};
 use initrd_builder::{Options, Program, assemble, busybox, cpio};
 
 use super::SERVICES;
+use super::peer::{FOLDER, Init, Load};
 use crate::error::Error;
 use crate::places::{FREESTANDING, Places};
 
@@ -20,6 +21,7 @@ const SEED: &str = "seeds/arje-wasm.card.json";
 /// Where the programs of a timed boot are in the image.
 const FIRST: &str = "/bench/first";
 const SERVICE: &str = "/bench/service";
+const MORTAL: &str = "/bench/mortal";
 const MOUNTS: &str = "/bench/mounts";
 
 /// Where `bench/native/mounts.sh` mounts, as far as it does not make the folders itself.
@@ -44,11 +46,14 @@ pub enum Image {
     ArjeGlibc,
     /// The seed of this tree with components of all kinds.
     Seed,
+    /// Native services without a C library under one of the supervisors, which mounts what it mounts by
+    /// itself.
+    Under(Init, Load),
 }
 
 impl Image {
-    /// All, in an order that puts what is compared side by side.
-    pub const ALL: [Image; 9] = [
+    /// Those of the timed boots, in an order that puts what is compared side by side.
+    pub const BOOTS: [Image; 9] = [
         Image::Wasm(1),
         Image::Wasm(SERVICES),
         Image::BusyboxMounts,
@@ -60,11 +65,20 @@ impl Image {
         Image::Seed,
     ];
 
-    fn is_busybox(self) -> bool {
-        matches!(
-            self,
-            Image::BusyboxNative | Image::BusyboxMounts | Image::BusyboxGlibc
-        )
+    fn init(self) -> Init {
+        match self {
+            Image::BusyboxNative | Image::BusyboxMounts | Image::BusyboxGlibc => Init::Busybox,
+            Image::Under(init, _) => init,
+            _ => Init::Arje,
+        }
+    }
+
+    /// Native services, if it has any.
+    fn load(self) -> Load {
+        match self {
+            Image::Under(_, load) => load,
+            _ => Load::Many(SERVICES),
+        }
     }
 
     fn glibc(self) -> bool {
@@ -83,10 +97,12 @@ pub struct Built {
 #[derive(Debug)]
 pub struct Images<'p> {
     places: &'p Places,
-    /// The first program for an init at `/init` and for one at `/sbin/init`.
-    first: [PathBuf; 2],
+    /// The first program, which becomes each of the supervisors.
+    first: BTreeMap<Init, PathBuf>,
     /// The native service without a C library, and with one.
     services: [PathBuf; 2],
+    /// The one that dies.
+    mortal: PathBuf,
     built: BTreeMap<Image, Built>,
     /// Entes of [`SEED`] that have something to run; known once it was built.
     pub seed_entes: usize,
@@ -98,19 +114,19 @@ impl<'p> Images<'p> {
     /// # Errors
     /// One cannot be built.
     pub fn prepare(places: &'p Places) -> Result<Self, Error> {
-        let first = |name: &str, init: &str| {
-            places.build_native("first.c", name, &[&format!("-DINIT=\"{init}\"")])
-        };
-        let bare = "service-freestanding";
+        let freestanding =
+            |name: &str| places.build_native(&format!("{name}.c"), name, &FREESTANDING);
+        let first = Init::ALL
+            .into_iter()
+            .map(|init| Ok((init, build_first(places, init)?)))
+            .collect::<Result<_, _>>()?;
         Ok(Self {
-            first: [
-                first("first-arje", "/init")?,
-                first("first-busybox", "/sbin/init")?,
-            ],
+            first,
             services: [
-                places.build_native("service-freestanding.c", bare, &FREESTANDING)?,
+                freestanding("service-freestanding")?,
                 places.build_native("service.c", "service", &[])?,
             ],
+            mortal: freestanding("service-mortal")?,
             places,
             built: BTreeMap::new(),
             seed_entes: 0,
@@ -123,10 +139,10 @@ impl<'p> Images<'p> {
         if let Some(built) = self.built.get(&image) {
             return Ok(built.clone());
         }
-        let (mut tree, milestones) = if image.is_busybox() {
-            (self.busybox(image)?, Vec::new())
-        } else {
-            self.arje(image)?
+        let (mut tree, milestones) = match image.init() {
+            Init::Arje => self.arje(image)?,
+            Init::Busybox => (self.busybox(image)?, Vec::new()),
+            Init::Runit | Init::S6 => (self.folders(image)?, Vec::new()),
         };
         // Before /dev is mounted, and where nobody mounts it.
         for (path, device) in [("/dev/kmsg", (1, 11)), ("/dev/ttyS0", (4, 64))] {
@@ -151,9 +167,14 @@ impl<'p> Images<'p> {
         options.helpers = vec![self.places.programs.clone()];
         options.wrapper = matches!(image, Image::WasmByScript(_));
         options.programs = vec![
-            program(FIRST, &self.first[0]),
+            program(FIRST, &self.first[&image.init()]),
             program(SERVICE, self.service(image)),
+            program(MORTAL, &self.mortal),
         ];
+        let of_peer = image.init().programs().iter();
+        options
+            .programs
+            .extend(of_peer.map(|path| program(path, Path::new(path))));
         let assembled = assemble(&options).map_err(Error::tree)?;
         if image == Image::Seed {
             let cards = assembled.seed.walk().map(|visit| visit.card);
@@ -171,8 +192,13 @@ impl<'p> Images<'p> {
                 let pin = arje_card::Pin(*self.places.stock("hello")?.as_bytes());
                 (0..count).map(|n| hello(n, pin)).collect()
             }
-            Image::ArjeNative | Image::ArjeGlibc => (0..SERVICES).map(native).collect(),
-            _ => return Ok(self.places.root.join(SEED)),
+            Image::Seed => return Ok(self.places.root.join(SEED)),
+            _ => match image.load() {
+                Load::Many(count) => (0..count)
+                    .map(|n| native(n, SERVICE, SUPERVISION))
+                    .collect(),
+                Load::Mortal => vec![native(0, MORTAL, AT_ONCE)],
+            },
         };
         let mut seed = Card::new(id(0), "bench", Payload::Virtual, Supervision::OneShot);
         seed.genesis = entes;
@@ -182,6 +208,22 @@ impl<'p> Images<'p> {
         Ok(path)
     }
 
+    /// One folder for each service, whose `run` is the service itself: what runit and s6 look after.
+    fn folders(&mut self, image: Image) -> Result<Tree, Error> {
+        let (mut tree, _) = self.arje(image)?;
+        let (count, service) = match image.load() {
+            Load::Many(count) => (count, self.service(image)),
+            Load::Mortal => (1, &*self.mortal),
+        };
+        let run = std::fs::read(service).map_err(Error::io("read", service))?;
+        for n in 0..count {
+            let path = format!("{FOLDER}/{n:02}/run");
+            tree.add_file(&path, run.clone(), 0o755, Group::Programs)
+                .map_err(Error::tree)?;
+        }
+        Ok(tree)
+    }
+
     /// The same busybox as in the other images, as their init.
     fn busybox(&mut self, image: Image) -> Result<Tree, Error> {
         let (arje, _) = self.arje(Image::ArjeNative)?;
@@ -189,8 +231,13 @@ impl<'p> Images<'p> {
             Some(Node::File(data)) => data.to_vec(),
             _ => return Err(Error::Missing("the image has no busybox".to_owned())),
         };
-        // busybox init takes two equal commands for one.
-        let services = (0..SERVICES).map(|n| format!("::once:{SERVICE} {n}\n"));
+        let services = match image.load() {
+            // busybox init takes two equal commands for one.
+            Load::Many(count) => (0..count)
+                .map(|n| format!("::once:{SERVICE} {n}\n"))
+                .collect(),
+            Load::Mortal => vec![format!("::respawn:{MORTAL}\n")],
+        };
         let mounts = (image == Image::BusyboxMounts).then(|| format!("::sysinit:{MOUNTS}\n"));
         let inittab: String = mounts.into_iter().chain(services).collect();
         let read = |path: &Path| std::fs::read(path).map_err(Error::io("read", path));
@@ -207,8 +254,9 @@ impl<'p> Images<'p> {
         for (path, data, mode) in [
             (busybox::PATH, program, 0o755),
             ("/etc/inittab", inittab.into_bytes(), 0o644),
-            (FIRST, read(&self.first[1])?, 0o755),
+            (FIRST, read(&self.first[&Init::Busybox])?, 0o755),
             (SERVICE, read(self.service(image))?, 0o755),
+            (MORTAL, read(&self.mortal)?, 0o755),
             (MOUNTS, read(&native.join("mounts.sh"))?, 0o755),
         ] {
             tree.add_file(path, data, mode, Group::Programs)
@@ -220,6 +268,19 @@ impl<'p> Images<'p> {
             .map_err(Error::tree)?;
         Ok(tree)
     }
+}
+
+/// The first program of an image, which becomes this one.
+fn build_first(places: &Places, init: Init) -> Result<PathBuf, Error> {
+    let command: Vec<String> = init
+        .command()
+        .iter()
+        .map(|it| format!("\"{it}\""))
+        .collect();
+    let name = format!("first-{}", init.name().replace(' ', "-"));
+    let path = format!("-DINIT={}", command[0]);
+    let arguments = format!("-DARGV={}", command.join(","));
+    places.build_native("first.c", &name, &[&path, &arguments])
 }
 
 fn program(dest: &str, source: &Path) -> Program {
@@ -248,12 +309,18 @@ fn hello(n: usize, pin: arje_card::Pin) -> Card {
     Card::new(id(1 + n), format!("hello-{n:02}"), payload, SUPERVISION)
 }
 
-fn native(n: usize) -> Card {
+/// The shortest delay that a Card can ask for.
+const AT_ONCE: Supervision = Supervision::Restart {
+    initial: 1,
+    max: 1_000,
+};
+
+fn native(n: usize, program: &str, supervision: Supervision) -> Card {
     let payload = Payload::Native(NativePayload {
-        exec: SERVICE.to_owned(),
+        exec: program.to_owned(),
         ..NativePayload::default()
     });
-    let mut card = Card::new(id(1 + n), format!("native-{n:02}"), payload, SUPERVISION);
+    let mut card = Card::new(id(1 + n), format!("native-{n:02}"), payload, supervision);
     // Unconfined, as its peers start it.
     card.permissions.networking = Networking::Full;
     card.permissions.filesystem = Filesystem::ReadWrite;

@@ -2,9 +2,11 @@
 //! repeats to a few per cent on any machine. Times are those of the guest's kernel.
 
 mod image;
+mod peer;
 mod record;
+mod services;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use arje_qemu::kernel::{Kernel, Search};
@@ -18,12 +20,13 @@ use crate::stats::{Samples, Time, ratio, significant};
 use crate::table::Table;
 use image::{Image, Images};
 use record::Times;
+pub use services::{Services, measure as measure_services};
 
 /// Small services in an image, as many as the target names.
 const SERVICES: usize = 16;
 
-/// A boot takes seconds on an idle machine.
-const DEADLINE: Duration = Duration::from_secs(180);
+/// A boot takes seconds on an idle machine, one with a thousand services longer.
+const DEADLINE: Duration = Duration::from_secs(600);
 
 /// `rdinit` again: the last one counts. The kernel's log must take every line and must not show any on
 /// the console, where each would cost milliseconds.
@@ -115,22 +118,20 @@ pub struct Boots {
 /// # Errors
 /// An image cannot be built, QEMU cannot be run, or a boot does not come up.
 pub fn measure(places: &Places, plan: &Plan) -> Result<Boots, Error> {
-    let kernel = Search::here(places.target.join("kernel"))
-        .find(None)
-        .map_err(Error::tree)?;
+    let timer = Timer::new(places)?;
     let mut images = Images::prepare(places)?;
     let mut boots = Boots {
         rows: CASES
             .iter()
             .map(|case| (*case, Samples::default()))
             .collect(),
-        kernel: release(&kernel),
+        kernel: timer.release(),
         ..Boots::default()
     };
     for _ in 0..plan.boots {
-        for image in Image::ALL {
+        for image in Image::BOOTS {
             let built = images.get(image)?;
-            let times = boot(&kernel, &built.path, &built.milestones)?;
+            let times = timer.boot(&built.path, &built.milestones)?;
             boots.take(image, &times)?;
         }
     }
@@ -138,30 +139,41 @@ pub fn measure(places: &Places, plan: &Plan) -> Result<Boots, Error> {
     Ok(boots)
 }
 
-fn release(kernel: &Kernel) -> String {
-    let name = |path: &PathBuf| path.display().to_string();
-    kernel
-        .release
-        .clone()
-        .unwrap_or_else(|| name(&kernel.image))
+/// Boots images with the deterministic clock.
+struct Timer {
+    kernel: Kernel,
 }
 
-/// Boots once and reads the kernel's time stamps.
-fn boot(kernel: &Kernel, image: &Path, milestones: &[Milestone]) -> Result<Times, Error> {
-    let machine = Machine {
-        icount: true,
-        append: APPEND.map(str::to_owned).into(),
-        ..Machine::new(&kernel.image)
-    };
-    let vm = Vm::boot(&machine, image).map_err(Error::tree)?;
-    let times = vm
-        .wait_until(0, "the report of a timed boot", DEADLINE, record::parse)
-        .map_err(|error| failed(image, &error.to_string(), &vm.console()))?;
-    let console = vm.console();
-    let missing = milestones.iter().find(|it| !it.is_in(&console));
-    match missing {
-        None => Ok(times),
-        Some(it) => Err(failed(image, &format!("no line `{it}`"), &console)),
+impl Timer {
+    fn new(places: &Places) -> Result<Self, Error> {
+        let kernel = Search::here(places.target.join("kernel"))
+            .find(None)
+            .map_err(Error::tree)?;
+        Ok(Self { kernel })
+    }
+
+    fn release(&self) -> String {
+        let image = || self.kernel.image.display().to_string();
+        self.kernel.release.clone().unwrap_or_else(image)
+    }
+
+    /// Boots once and reads the kernel's time stamps.
+    fn boot(&self, image: &Path, milestones: &[Milestone]) -> Result<Times, Error> {
+        let machine = Machine {
+            icount: true,
+            append: APPEND.map(str::to_owned).into(),
+            ..Machine::new(&self.kernel.image)
+        };
+        let vm = Vm::boot(&machine, image).map_err(Error::tree)?;
+        let times = vm
+            .wait_until(0, "the report of a timed boot", DEADLINE, record::parse)
+            .map_err(|error| failed(image, &error.to_string(), &vm.console()))?;
+        let console = vm.console();
+        let missing = milestones.iter().find(|it| !it.is_in(&console));
+        match missing {
+            None => Ok(times),
+            Some(it) => Err(failed(image, &format!("no line `{it}`"), &console)),
+        }
     }
 }
 
@@ -207,18 +219,27 @@ impl Boots {
         samples.median()
     }
 
-    /// 16 small Wasm Entes under arje, and busybox init with 16 native services: with the same mounts,
+    /// busybox init with 16 native services: with the mounts that arje makes, and without any.
+    fn busybox(&self) -> Option<[Duration; 2]> {
+        Some([
+            self.median(Image::BusyboxMounts, What::LastService)?,
+            self.median(Image::BusyboxNative, What::LastService)?,
+        ])
+    }
+
+    /// 16 small Wasm Entes under arje, beside busybox init with 16 native services: with the same mounts,
     /// and without any.
     #[must_use]
     pub fn sixteen(&self) -> Option<(Duration, [Duration; 2])> {
-        let busybox = |image| self.median(image, What::LastService);
-        Some((
-            self.median(Image::Wasm(SERVICES), What::SeedUp)?,
-            [
-                busybox(Image::BusyboxMounts)?,
-                busybox(Image::BusyboxNative)?,
-            ],
-        ))
+        let wasm = self.median(Image::Wasm(SERVICES), What::SeedUp)?;
+        Some((wasm, self.busybox()?))
+    }
+
+    /// The same native services under arje and under busybox init.
+    #[must_use]
+    pub fn sixteen_native(&self) -> Option<(Duration, [Duration; 2])> {
+        let native = self.median(Image::ArjeNative, What::LastService)?;
+        Some((native, self.busybox()?))
     }
 
     /// From the hand-over to the first line of PID 1.

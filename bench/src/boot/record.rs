@@ -13,6 +13,10 @@ pub struct Times {
     pub last_service: Duration,
     /// How many did.
     pub services: usize,
+    /// From each service's word that it goes down to the next one's that it is up.
+    pub restarts: Vec<Duration>,
+    /// What PID 1 and its helpers hold at the end, resident, in KiB.
+    pub held_kib: Option<u64>,
 }
 
 /// The times, once the console shows the whole report.
@@ -35,7 +39,34 @@ pub fn parse(console: &str) -> Option<Times> {
         seed_up: at("the seed is up").map(since),
         last_service: up().map(|(at, _)| since(*at)).max().unwrap_or_default(),
         services: up().count(),
+        restarts: restarts(&records),
+        held_kib: held_kib(&records),
     })
+}
+
+fn restarts(records: &[(u64, &str)]) -> Vec<Duration> {
+    let mut went_down = None;
+    let mut restarts = Vec::new();
+    for (at, text) in records {
+        match *text {
+            "bench: service down" => went_down = Some(*at),
+            "bench: service up" => {
+                restarts.extend(went_down.take().map(|down| at.saturating_sub(down)))
+            }
+            _ => {}
+        }
+    }
+    restarts.into_iter().map(Duration::from_micros).collect()
+}
+
+fn held_kib(records: &[(u64, &str)]) -> Option<u64> {
+    let mut texts = records.iter().map(|(_, text)| *text);
+    let number = texts.find_map(|text| text.strip_prefix("bench: supervision holds "))?;
+    number
+        .strip_suffix(" KiB")?
+        .parse()
+        .ok()
+        .filter(|kib| *kib > 0)
 }
 
 /// `record MICROSECONDS TEXT`
@@ -59,9 +90,21 @@ mod tests {
             seed_up: Some(ms(13)),
             last_service: ms(12),
             services: 2,
+            ..Times::default()
         };
         assert_eq!(parse(console), Some(wanted));
         assert_eq!(parse(console.trim_end_matches("records end\n")), None);
+    }
+
+    #[test]
+    fn deaths_and_memory() {
+        let console = "record 10 bench: handover\nrecord 20 bench: service up\n\
+                       record 3020 bench: service down\nrecord 3520 bench: service up\n\
+                       record 6520 bench: service down\nrecord 7120 bench: service up\n\
+                       record 9999 bench: service down\nrecord 0 bench: supervision holds 1234 KiB\nrecords end\n";
+        let times = parse(console).unwrap();
+        assert_eq!(times.restarts, [500, 600].map(Duration::from_micros));
+        assert_eq!((times.services, times.held_kib), (3, Some(1234)));
     }
 
     #[test]

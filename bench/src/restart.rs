@@ -1,0 +1,196 @@
+//! From the death of a Wasm Ente to its new instance: the host and the supervisor on one loop, as in
+//! PID 1.
+
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use arje_card::{Card, StartLimit, Supervision};
+use arje_supervisor::{
+    Action, Event, EventKind, ExitStatus, Incarnation, Millis, ReadyBy, Report, Supervisor,
+};
+use arje_wasm::{EventKind as Told, Host, HostConfig, StartRequest};
+
+use crate::error::Error;
+use crate::places::Places;
+use crate::plan::Plan;
+use crate::rig::{Nowhere, card};
+use crate::stats::Samples;
+use crate::table::Table;
+
+/// The shortest delay between two starts that a Card can ask for, and that nothing lets it grow.
+const SUPERVISION: Supervision = Supervision::Restart { initial: 1, max: 1 };
+
+/// How long an incarnation lives before it is killed: longer than the delay.
+const LIFE: Duration = Duration::from_millis(3);
+
+/// Nothing here takes that long.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What was measured.
+#[derive(Debug, Default)]
+pub struct Restarts {
+    /// From the kill to the new instance.
+    pub from_kill: Samples,
+    /// From the moment at which nothing of the old one is left.
+    from_end: Samples,
+}
+
+/// Kills a service again and again.
+///
+/// # Errors
+/// The component is missing, or it does not come back.
+pub fn measure(places: &Places, plan: &Plan) -> Result<Restarts, Error> {
+    let mut world = World::new(places, service(places)?)?;
+    let mut restarts = Restarts::default();
+    let mut incarnation = world.adopt()?;
+    for _ in 0..plan.rounds * plan.repeats {
+        thread::sleep(LIFE);
+        let killed = Instant::now();
+        world.kill(incarnation)?;
+        let ended = world.wait(|told| matches!(told, Told::Ended { .. }))?;
+        incarnation = world.report(incarnation, Report::Exited(ExitStatus::Signal(9)))?;
+        let started = world.wait(|told| matches!(told, Told::Started { .. }))?;
+        restarts
+            .from_kill
+            .push(started.saturating_duration_since(killed));
+        restarts
+            .from_end
+            .push(started.saturating_duration_since(ended));
+        world.come_up(incarnation)?;
+    }
+    Ok(restarts)
+}
+
+fn service(places: &Places) -> Result<Card, Error> {
+    let mut card = card(places.stock("hello")?, "hello", "service");
+    card.supervision = SUPERVISION;
+    card.start_limit = StartLimit {
+        burst: u32::MAX,
+        interval_ms: 1,
+    };
+    Ok(card)
+}
+
+struct World {
+    host: Host,
+    supervisor: Supervisor,
+    card: Card,
+    began: Instant,
+    /// When each event was sent, in their order: taken on the thread that sent it.
+    stamps: mpsc::Receiver<Instant>,
+}
+
+impl World {
+    fn new(places: &Places, card: Card) -> Result<Self, Error> {
+        let (stamp, stamps) = mpsc::channel();
+        let host = Host::new(HostConfig {
+            store: places.open_store()?,
+            lines: Arc::new(Nowhere),
+            // Fails only when nobody measures any more.
+            wake: Arc::new(move || drop(stamp.send(Instant::now()))),
+        })
+        .map_err(Error::tree)?;
+        Ok(Self {
+            host,
+            supervisor: Supervisor::new(),
+            card,
+            began: Instant::now(),
+            stamps,
+        })
+    }
+
+    /// Brings the service up for the first time.
+    fn adopt(&mut self) -> Result<Incarnation, Error> {
+        let cards = vec![self.card.clone()];
+        let adopted = self.step(EventKind::Adopt {
+            parent: None,
+            cards,
+        })?;
+        let incarnation = adopted.ok_or_else(|| Error::guest("hello", "it is not started"))?;
+        self.wait(|told| matches!(told, Told::Started { .. }))?;
+        self.come_up(incarnation)?;
+        Ok(incarnation)
+    }
+
+    /// Waits until it is Ready, and says so.
+    fn come_up(&mut self, incarnation: Incarnation) -> Result<(), Error> {
+        self.step(self.about(incarnation, Report::Started))?;
+        self.wait(|told| matches!(told, Told::Ready))?;
+        self.step(self.about(incarnation, Report::Ready { by: ReadyBy::Start }))?;
+        Ok(())
+    }
+
+    fn kill(&self, incarnation: Incarnation) -> Result<(), Error> {
+        let killed = self.host.kill(self.card.id, incarnation);
+        killed.map_err(|_| Error::guest("hello", "it does not run"))
+    }
+
+    /// Tells the supervisor of the end; the new incarnation.
+    fn report(&mut self, incarnation: Incarnation, report: Report) -> Result<Incarnation, Error> {
+        let next = self.step(self.about(incarnation, report))?;
+        next.ok_or_else(|| Error::guest("hello", "it is not started again at once"))
+    }
+
+    fn about(&self, incarnation: Incarnation, report: Report) -> EventKind {
+        EventKind::Report {
+            id: self.card.id,
+            incarnation,
+            report,
+        }
+    }
+
+    /// Steps the supervisor and starts what it wants to be started.
+    fn step(&mut self, kind: EventKind) -> Result<Option<Incarnation>, Error> {
+        let now = Millis(self.began.elapsed().as_millis() as u64);
+        let actions = self
+            .supervisor
+            .step(Event::new(now, kind))
+            .map_err(Error::tree)?;
+        let mut started = None;
+        for action in actions {
+            if let Action::Start { id, incarnation } = action
+                && let Some(card) = self.supervisor.card(id)
+            {
+                self.host.start(StartRequest {
+                    card: Arc::clone(card),
+                    incarnation,
+                });
+                started = Some(incarnation);
+            }
+        }
+        Ok(started)
+    }
+
+    /// Waits for the next event, which must be the one wanted; when it was sent.
+    fn wait(&self, wanted: impl Fn(&Told) -> bool) -> Result<Instant, Error> {
+        let event = self.host.wait_event(DEADLINE);
+        let event = event.ok_or_else(|| Error::guest("hello", "no event"))?;
+        if !wanted(&event.kind) {
+            return Err(Error::guest(
+                "hello",
+                format!("unexpected {:?}", event.kind),
+            ));
+        }
+        self.stamps.recv_timeout(DEADLINE).map_err(Error::tree)
+    }
+}
+
+impl Restarts {
+    /// The table of this section.
+    #[must_use]
+    pub fn tables(&self) -> Vec<Table> {
+        let mut table = Table::of_times("From the death of a Wasm Ente to its new instance");
+        table.times("from the kill", self.from_kill.summary());
+        table.times(
+            "from the end of the old one, its memory unmapped",
+            self.from_end.summary(),
+        );
+        table.note(
+            "`hello`, killed by the loop that also steps the supervisor, and started again at once, because it lived \
+             longer than its delay of 1 ms. Ends with the event `Started`, on the thread that sends it; three \
+             wake-ups between the loop and the workers are part of it.",
+        );
+        vec![table]
+    }
+}
