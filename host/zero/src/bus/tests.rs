@@ -11,6 +11,7 @@ use arje_bus::{
 use arje_card::{Capability, Card, Filesystem, NativePayload, Networking, Payload, Supervision};
 use arje_supervisor::{Event as LifeEvent, EventKind, Report, Supervisor};
 use arje_wasm::Level;
+use nix::sys::resource::setrlimit;
 use nix::sys::signal::Signal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -302,6 +303,32 @@ fn an_owner_has_so_many_connections_and_idle_ones_hold_no_buffers() {
     drop(streams.pop());
     rig.turn();
     drop(rig.greeted());
+}
+
+#[test]
+fn a_thousand_idle_connections_cost_little_and_keep_nobody_out() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+    let mut rig = Rig::new();
+    let mut streams = Vec::new();
+    for owner in 1..=8 {
+        rig.caller = user(owner);
+        streams.extend((0..125).map(|_| rig.greeted()));
+    }
+    assert_eq!(rig.bus.connections.len(), 1000);
+    let buffers = |one: &Connection| one.waiting() + one.held() + one.subscriptions.capacity();
+    assert_eq!(rig.bus.connections.values().map(buffers).sum::<usize>(), 0);
+    assert_eq!(rig.bus.next_deadline(), None);
+    assert!(
+        size_of::<Connection>() <= 512,
+        "{}",
+        size_of::<Connection>()
+    );
+    rig.caller = user(0);
+    let mut root = rig.greeted();
+    send(&mut root, &who_am_i(1));
+    rig.turn();
+    assert!(receive::<ServerFrame>(&mut root).is_some());
 }
 
 #[test]

@@ -93,15 +93,10 @@ fn the_console_looks_after_the_system() {
         "ended by signal 9"
     );
 
-    assert!(
-        booted.run("ente logs ok").contains("ready"),
-        "what a component logs"
-    );
-    assert!(
-        booted
-            .run("ente logs shy")
-            .contains("permissions.ipc.allow")
-    );
+    for (ente, words) in [("ok", "started label="), ("shy", "permissions.ipc.allow")] {
+        let log = booted.run(&format!("ente logs {ente}"));
+        assert!(log.contains(words), "{ente}: {log}");
+    }
     assert_ne!(booted.try_run("ente start nobody").code, 0);
     assert_eq!(booted.run("stat -c '%a %u' /run/ente-bus.sock"), "660 0\n");
 
