@@ -1,7 +1,5 @@
 //! Frames from strangers: whatever comes, memory stays bounded and nothing panics.
 
-#![expect(clippy::unwrap_used, reason = "tests say what they expect")]
-
 use arje_bus::limits::{MAX_FRAME, MAX_LABEL, MAX_LOG_LINES, MAX_PATH};
 use arje_bus::{
     Broken, FrameReader, Hello, HelloAnswer, Logs, Request, RequestFrame, ServerFrame, StopEnte,

@@ -4,9 +4,11 @@ use super::caller::Caller;
 use super::limits::{MAX_INBOUND, MAX_OUTBOUND, MAX_PER_OWNER, MAX_SUBSCRIPTIONS, SMALL_FRAME};
 use super::*;
 use crate::console::Console;
+use crate::logs::Captured;
 use arje_bus::limits::MAX_FRAME;
 use arje_bus::{
-    EnteState, Happening, KillEnte, ListEntes, Request, StopEnte, Target, Telemetry, encode,
+    EnteState, Happening, KillEnte, ListEntes, Log, LogEntry, Request, StopEnte, Target, Telemetry,
+    encode,
 };
 use arje_card::{Capability, Card, Filesystem, NativePayload, Networking, Payload, Supervision};
 use arje_supervisor::{Event as LifeEvent, EventKind, Report, Supervisor};
@@ -28,6 +30,7 @@ struct Rig {
     poller: Poller,
     now: Millis,
     caller: Caller,
+    logs: Logs,
     folder: TempDir,
 }
 
@@ -37,12 +40,13 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let console = Console::start(io::sink(), Level::Error).unwrap();
         let logs = Logs::start(console, poller.wake_handle()).unwrap();
-        let bus = Bus::listen(&folder.path().join("bus"), logs, &mut poller).unwrap();
+        let bus = Bus::listen(&folder.path().join("bus"), logs.clone(), &mut poller).unwrap();
         Rig {
             bus,
             poller,
             now: NOW,
             caller: user(0),
+            logs,
             folder,
         }
     }
@@ -365,6 +369,74 @@ fn a_connection_has_so_many_subscriptions() {
     }
     let error = rig.bus.subscribe(token, 99, None, 1).unwrap_err();
     assert_eq!(error.code, ErrorCode::Busy);
+}
+
+/// The texts of a part of a log, each with its number.
+fn lines(log: Log) -> Vec<(u64, String)> {
+    let records = log.records.into_iter();
+    records
+        .map(|record| match record.entry {
+            LogEntry::Line(line) => (record.number, line.text),
+            LogEntry::Lost(lost) => (record.number, format!("{lost:?}")),
+        })
+        .collect()
+}
+
+#[test]
+fn a_log_comes_in_parts_and_goes_on() {
+    let mut rig = Rig::new();
+    let mut stream = rig.greeted();
+    let token = *rig.bus.connections.keys().next().unwrap();
+    let id = Id::from_bytes([1; 16]);
+    let (stdout, mut out) = UnixStream::pair().unwrap();
+    let (stderr, _err) = UnixStream::pair().unwrap();
+    stdout.set_nonblocking(true).unwrap();
+    stderr.set_nonblocking(true).unwrap();
+    rig.logs.open(id);
+    rig.logs.attach(Captured {
+        id,
+        label: "talker".into(),
+        incarnation: 1,
+        stdout: stdout.into(),
+        stderr: stderr.into(),
+    });
+    let text = |number: u64| format!("{number:0>200}");
+    for number in 0..200 {
+        writeln!(out, "{}", text(number)).unwrap();
+    }
+    rig.logs.flush(Duration::from_secs(20));
+
+    // Not followed: the last so many, and an end.
+    let ends = rig.bus.log(token, 1, id, 3, false).unwrap();
+    let Response::Log(log) = ends else {
+        panic!("{ends:?}");
+    };
+    assert!(!log.more && log.missed == 0);
+    let last_three: Vec<_> = (197..200).map(|number| (number, text(number))).collect();
+    assert_eq!(lines(log), last_three);
+
+    // Followed: more than fits into one part, without a gap, and whatever comes then.
+    let first = rig.bus.log(token, 2, id, 150, true).unwrap();
+    let Response::Log(log) = first else {
+        panic!("{first:?}");
+    };
+    let mut found = lines(log);
+    assert!(found.len() < 150);
+    writeln!(out, "{}", text(200)).unwrap();
+    rig.logs.flush(Duration::from_secs(20));
+    rig.bus.logs_grew();
+    while found.len() < 151 {
+        rig.turn();
+        match receive(&mut stream).unwrap() {
+            ServerFrame::Log(notice) => {
+                assert_eq!((notice.serial, notice.content.more), (2, true));
+                found.extend(lines(notice.content));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let expected: Vec<_> = (50..201).map(|number| (number, text(number))).collect();
+    assert_eq!(found, expected);
 }
 
 #[test]
