@@ -12,44 +12,19 @@
 mod attempts;
 mod common;
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
-use std::process::{Child, Command};
 
-use arje_card::{Bind, Card, Filesystem, Networking, Readiness, RunAs, Tmpfs};
+use arje_card::{Bind, Card, Filesystem, Networking, Readiness, Tmpfs};
 use arje_native::{ExitStatus, StartCause, StartRequest, enforceable};
-use attempts::{answers, denies, finds, permit, probing, start, start_in, tries, tries_in};
+use attempts::{
+    Cgroup, confined, denies, filesystem, finds, free, networking, permit, probing, start, tries,
+    tries_in, without_processes,
+};
 use common::{end, launcher, read_all};
-
-fn free() -> Card {
-    probing(|_| {})
-}
-
-fn networking(networking: Networking) -> Card {
-    probing(|card| permit(card, networking, Filesystem::ReadWrite, true))
-}
-
-fn filesystem(filesystem: Filesystem) -> Card {
-    probing(|card| permit(card, Networking::Full, filesystem, true))
-}
-
-fn without_processes() -> Card {
-    probing(|card| permit(card, Networking::Full, Filesystem::ReadWrite, false))
-}
-
-/// The narrowest Card, and the three that are narrow in one respect only.
-fn confined() -> [Card; 4] {
-    [
-        probing(|card| permit(card, Networking::None, Filesystem::None, false)),
-        networking(Networking::Loopback),
-        filesystem(Filesystem::ReadOnly),
-        without_processes(),
-    ]
-}
 
 #[test]
 fn a_card_says_what_is_enforced() {
@@ -100,32 +75,6 @@ fn loopback_is_its_own() {
             ("connect:udp:192.0.2.1:53", "ENETUNREACH"),
         ],
     );
-}
-
-/// A cgroup for one test, gone after it.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn new(name: &str) -> Cgroup {
-        let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
-            .into_iter()
-            .map(PathBuf::from)
-            .find(|folder| folder.join("cgroup.procs").exists())
-            .unwrap();
-        let folder = root.join(format!("arje-test-{name}-{}", std::process::id()));
-        fs::create_dir(&folder).unwrap();
-        Cgroup(folder)
-    }
-
-    fn open(&self) -> File {
-        File::open(&self.0).unwrap()
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
-    }
 }
 
 #[test]
@@ -357,129 +306,6 @@ fn with_processes_a_confined_card_can_start_them() {
 }
 
 #[test]
-fn the_ways_out_are_shut_whichever_permission_is_narrow() {
-    for card in confined() {
-        finds(
-            &card,
-            &[
-                ("mount:/tmp", "EPERM"),
-                ("umount:/proc", "EPERM"),
-                ("remount:/", "EPERM"),
-                ("unshare:0x10000000", "EPERM"),
-                ("unshare:0x20000", "EPERM"),
-                ("unshare:0x80", "EPERM"),
-                ("clone-user", "EPERM"),
-                ("clone3", "ENOSYS"),
-                ("settime", "EPERM"),
-                ("reboot", "EPERM"),
-                ("bpf", "EPERM"),
-                ("keyctl", "EPERM"),
-                ("io_uring", "EPERM"),
-                ("perf", "EPERM"),
-                ("userfaultfd", "EPERM"),
-                ("module", "EPERM"),
-                ("kexec", "EPERM"),
-                ("swapon", "EPERM"),
-                ("handle:/dev/null", "EPERM"),
-                ("tiocsti", "EPERM"),
-                ("x32", "ENOSYS"),
-                ("sethostname:x", "EPERM"),
-                ("ptrace:1", "EPERM"),
-                ("peek:1", "EPERM"),
-            ],
-        );
-    }
-}
-
-#[test]
-fn a_32_bit_system_call_ends_the_process() {
-    for card in confined() {
-        let (started, _output) = start(&card, &["int80"]);
-        let killed = ExitStatus::Signal {
-            number: 31,
-            core_dumped: false,
-        };
-        assert_eq!(end(&started), killed);
-    }
-}
-
-#[test]
-fn user_0_keeps_what_its_permissions_are_for() {
-    let mut user = networking(Networking::Full);
-    permit(&mut user, Networking::None, Filesystem::ReadWrite, true);
-    user.soma.run_as = Some(RunAs {
-        uid: 4711,
-        gid: 4711,
-        groups: Vec::new(),
-    });
-    let nothing = probing(|card| permit(card, Networking::None, Filesystem::None, false));
-    for (card, capabilities, setuid) in [
-        (nothing, "0000000000000000", "EPERM"),
-        (user, "0000000000000000", "EPERM"),
-        (networking(Networking::Loopback), "00000000000005ff", "ok"),
-        (without_processes(), "0000000000003c1f", "EPERM"),
-        (filesystem(Filesystem::ReadOnly), "0000000000003de4", "ok"),
-    ] {
-        finds(
-            &card,
-            &[("capabilities", capabilities), ("setuid:4712", setuid)],
-        );
-    }
-}
-
-/// A process of the same user that is not the Ente's.
-struct Stranger(Child);
-
-impl Stranger {
-    fn new() -> Stranger {
-        Stranger(Command::new("/bin/sleep").arg("1000").spawn().unwrap())
-    }
-}
-
-impl Drop for Stranger {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn other_processes_are_out_of_reach() {
-    let stranger = Stranger::new();
-    let number = stranger.0.id();
-    let memory = format!("open-write:/proc/{number}/mem");
-    let environment = format!("read:/proc/{number}/environ");
-    let namespace = format!("setns:/proc/{number}/ns/net");
-    for card in [networking(Networking::Loopback), without_processes()] {
-        denies(
-            &free(),
-            &card,
-            &[
-                (&memory, "EACCES"),
-                (&environment, "EACCES"),
-                (&namespace, "EACCES"),
-            ],
-        );
-    }
-}
-
-#[test]
-fn signals_stay_inside() {
-    let stranger = Stranger::new();
-    let kill = format!("kill:{}:0", stranger.0.id());
-    // With landlock before 6 a PID namespace does it.
-    // SAFETY: with this flag the call takes no structure and makes no descriptor.
-    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, 1) };
-    let expected = if version >= 6 { "EPERM" } else { "ESRCH" };
-    for card in [networking(Networking::Loopback), without_processes()] {
-        denies(&free(), &card, &[(&kill, expected)]);
-    }
-    let mut inside = networking(Networking::Loopback);
-    inside.soma.namespaces.pid = true;
-    denies(&free(), &inside, &[(&kill, "ESRCH")]);
-}
-
-#[test]
 fn sockets_in_the_file_system_are_left_to_who_talks_to_the_host() {
     let narrow = |card: &mut Card| permit(card, Networking::None, Filesystem::None, false);
     denies(
@@ -492,47 +318,5 @@ fn sockets_in_the_file_system_are_left_to_who_talks_to_the_host() {
     notifying.readiness = Readiness::Notify;
     if enforceable(&notifying).is_ok() {
         finds(&notifying, &[("socket:unix", "ok")]);
-    }
-}
-
-#[test]
-fn everything_together_holds() {
-    let cgroup = Cgroup::new("together");
-    let folder = cgroup.open();
-    let card = probing(|card| {
-        permit(card, Networking::None, Filesystem::None, false);
-        let own = &mut card.soma.namespaces;
-        (own.mount, own.pid, own.net, own.uts, own.ipc, own.user) =
-            (true, true, true, true, true, true);
-        card.soma.run_as = Some(RunAs {
-            uid: 4711,
-            gid: 4712,
-            groups: vec![4713],
-        });
-        card.soma.cpu_affinity = Some(vec![0]);
-        card.soma.rlimits.nofile = Some(32);
-        card.label = "together".into();
-    });
-    let attempts = [
-        "id",
-        "hostname",
-        "fork",
-        "list:/",
-        "interface:lo",
-        "kill:1:0",
-    ];
-    let (started, output) = start_in(&card, &attempts, Some(folder.as_fd()));
-    let text = read_all(output);
-    assert_eq!(end(&started), ExitStatus::Code(0), "{text}");
-    let found = answers(&text);
-    for (attempt, answer) in attempts.into_iter().zip([
-        "4711/4712,4713",
-        "together",
-        "EPERM",
-        "EACCES",
-        "down",
-        "EPERM",
-    ]) {
-        assert_eq!(found[attempt], answer, "{attempt}");
     }
 }

@@ -5,7 +5,9 @@
 )]
 
 use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 
 use arje_card::{Card, Filesystem, Networking};
 use arje_native::{ExecOutcome, ExitStatus, StartRequest, Started};
@@ -97,5 +99,61 @@ pub fn finds(card: &Card, expected: &[(&str, &str)]) {
     let found = tries(card, &attempts);
     for (attempt, answer) in expected {
         assert_eq!(found[*attempt], *answer, "{attempt}");
+    }
+}
+
+/// A Card that is not confined.
+pub fn free() -> Card {
+    probing(|_| {})
+}
+
+/// Narrow in its network only.
+pub fn networking(networking: Networking) -> Card {
+    probing(|card| permit(card, networking, Filesystem::ReadWrite, true))
+}
+
+/// Narrow in its files only.
+pub fn filesystem(filesystem: Filesystem) -> Card {
+    probing(|card| permit(card, Networking::Full, filesystem, true))
+}
+
+/// Narrow in its processes only.
+pub fn without_processes() -> Card {
+    probing(|card| permit(card, Networking::Full, Filesystem::ReadWrite, false))
+}
+
+/// The narrowest Card, and the three that are narrow in one respect only.
+pub fn confined() -> [Card; 4] {
+    [
+        probing(|card| permit(card, Networking::None, Filesystem::None, false)),
+        networking(Networking::Loopback),
+        filesystem(Filesystem::ReadOnly),
+        without_processes(),
+    ]
+}
+
+/// A cgroup for one test, gone after it.
+pub struct Cgroup(PathBuf);
+
+impl Cgroup {
+    pub fn new(name: &str) -> Cgroup {
+        let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+            .into_iter()
+            .map(PathBuf::from)
+            .find(|folder| folder.join("cgroup.procs").exists())
+            .unwrap();
+        let folder = root.join(format!("arje-test-{name}-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        Cgroup(folder)
+    }
+
+    pub fn open(&self) -> File {
+        File::open(&self.0).unwrap()
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
     }
 }
