@@ -187,6 +187,9 @@ pub struct EnteStatus {
     pub next_in_ms: Option<u64>,
     /// Its last changes of state, oldest first.
     pub history: Vec<Transition>,
+    /// What the current incarnation says of itself (sd_notify(3)), in short; at most about 1 KiB, without control
+    /// characters.
+    pub says: Option<String>,
 }
 
 /// What an Ente uses of the machine. What is not known is none, never 0.

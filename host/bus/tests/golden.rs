@@ -190,6 +190,7 @@ fn responses() {
         last_exit: Some(exit),
         next_in_ms: Some(2),
         history: vec![transition],
+        says: Some("s".into()),
     };
     let telemetry = Telemetry {
         mem_bytes: Some(1),
@@ -205,7 +206,7 @@ fn responses() {
         (Response::Entes(page), format!("03 01 {summary} 01")),
         (
             Response::Status(Box::new(status)),
-            format!("04 {summary} 08 0109 00 01 01 01 0165 0102 01 01 07 03 06 0163"),
+            format!("04 {summary} 08 0109 00 01 01 01 0165 0102 01 01 07 03 06 0163 010173"),
         ),
         (Response::Telemetry(telemetry), "05 0101 00 0102 03".into()),
         (Response::Log(log()), format!("06 {LOG}")),

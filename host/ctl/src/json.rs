@@ -48,6 +48,7 @@ pub fn status(status: &EnteStatus, telemetry: &Telemetry) -> Value {
         "last_exit": status.last_exit.as_ref().map(exit),
         "next_in_ms": status.next_in_ms,
         "history": history.collect::<Value>(),
+        "says": status.says,
         "mem_bytes": telemetry.mem_bytes,
         "nproc": telemetry.nproc,
         "cpu_usec": telemetry.cpu_usec,

@@ -86,6 +86,7 @@ mod tests {
             last_exit: None,
             next_in_ms: None,
             history: Vec::new(),
+            says: None,
         }
     }
 

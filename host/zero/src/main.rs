@@ -18,12 +18,10 @@ mod down;
 mod faults;
 mod hardware;
 mod lastwords;
-#[allow(dead_code, reason = "the rings are read by the bus")]
 mod logs;
 mod machine;
 mod mounts;
 mod natives;
-#[allow(dead_code, reason = "what was said is read by the bus")]
 mod notify;
 mod platform;
 mod poller;

@@ -9,7 +9,9 @@ use crate::poller::Poller;
 use arje_card::{Card, Id};
 use arje_native::{Notification, NotifySocket, Received, Watchdog};
 use arje_supervisor::{Incarnation, ReadyBy, Report};
+use nix::errno::Errno;
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 
 /// Datagrams taken in one turn of the core loop. One costs some microseconds.
@@ -33,6 +35,26 @@ pub struct Said {
     pub stopping: bool,
     /// It was told that descriptors are not stored.
     told: bool,
+}
+
+/// The status, and in brackets what else is to be known.
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errno = |number: i32| format!("error {number}, {}", Errno::from_raw(number).desc());
+        let facts = [
+            self.reloading.then(|| "reloading".to_owned()),
+            self.stopping.then(|| "stopping".to_owned()),
+            self.errno.map(errno),
+            self.main_pid.map(|pid| format!("main process {pid}")),
+        ];
+        let facts: Vec<String> = facts.into_iter().flatten().collect();
+        f.write_str(&self.status)?;
+        match (facts.is_empty(), self.status.is_empty()) {
+            (true, _) => Ok(()),
+            (false, true) => write!(f, "({})", facts.join("; ")),
+            (false, false) => write!(f, " ({})", facts.join("; ")),
+        }
+    }
 }
 
 /// Datagrams that came to nothing.
@@ -110,13 +132,19 @@ impl Notify {
                             self.note(&from, &notification, main);
                             reports.extend(reports_of(&from, &notification));
                         }
-                        Some(_) => self.ignored.uninvited += 1,
-                        None => self.ignored.strangers += 1,
+                        Some(from) => count(
+                            &mut self.ignored.uninvited,
+                            &format!(
+                                "from {}, whose Card does not say that it notifies",
+                                from.card.label
+                            ),
+                        ),
+                        None => count(&mut self.ignored.strangers, "from a process of no Ente"),
                     }
                     // Whoever waits behind a barrier sees by this that all before it was taken.
                     drop(descriptors);
                 }
-                Some(Received::Ignored) => self.ignored.malformed += 1,
+                Some(Received::Ignored) => count(&mut self.ignored.malformed, "malformed"),
                 None => break,
             }
         }
@@ -162,15 +190,17 @@ impl Notify {
         (said.incarnation == incarnation).then_some(said)
     }
 
-    /// What came to nothing so far.
-    #[must_use]
-    pub fn ignored(&self) -> Ignored {
-        self.ignored
-    }
-
     /// An Ente is no more.
     pub fn removed(&mut self, id: Id) {
         self.said.remove(&id);
+    }
+}
+
+/// Counts one, and tells of it less and less often.
+fn count(counter: &mut u64, what: &str) {
+    *counter += 1;
+    if counter.is_power_of_two() {
+        tracing::warn!("a notification is ignored: {what} ({counter} of this kind so far)");
     }
 }
 

@@ -5,8 +5,15 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-/// Nobody but the user looks in: who can reach a socket can use it.
-const MODE: u32 = 0o700;
+/// Nobody but the user looks in. Others pass through where user 0 starts Entes of theirs, which have to
+/// reach the socket for notifications and their credentials; each of these says itself who may use it.
+fn mode() -> u32 {
+    if nix::unistd::geteuid().is_root() {
+        0o711
+    } else {
+        0o700
+    }
+}
 
 /// A run directory, removed with what is in it when the value is dropped, if it was made here.
 #[derive(Debug)]
@@ -30,7 +37,7 @@ impl RunDir {
                 path.display()
             )
         };
-        let made = match DirBuilder::new().mode(MODE).create(&path) {
+        let made = match DirBuilder::new().mode(mode()).create(&path) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
             Err(error) => return Err(failed(error)),
@@ -72,7 +79,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
         let made = RunDir::open(Some(&path)).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, MODE);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, mode());
         fs::write(made.path().join("socket"), "").unwrap();
         drop(RunDir::open(Some(&path)).unwrap());
         assert!(path.join("socket").exists());

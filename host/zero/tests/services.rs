@@ -305,13 +305,13 @@ fn more_time_to_stop_is_given_to_who_asks() {
     // More than its Card gives it, by a child that speaks for it, and some of it is used.
     let exec = std::env::current_exe().unwrap();
     let script = format!(
-        "trap 'ARJE_ROLE=extend {} probe --exact --ignored >&2; sleep 1; echo stopped by itself; exit' TERM; \
+        "trap 'ARJE_ROLE=extend {} probe --exact --ignored >&2; sleep 5; echo stopped by itself; exit' TERM; \
          echo set up; while :; do sleep 0.1; done",
         exec.display()
     );
     let mut slow = shell("slow", &script, restart());
     slow["liveness_ms"] = json!(3_600_000);
-    slow["stop_timeout_ms"] = json!(300);
+    slow["stop_timeout_ms"] = json!(3000);
     let mut dev = Dev::start(folder(), vec![slow]);
     dev.wait("set up");
     let (_, lines) = dev.stop();

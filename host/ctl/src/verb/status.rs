@@ -89,6 +89,9 @@ fn print_lines(
     }
     field("body", table::body(summary))?;
     field("life", life(status))?;
+    if let Some(says) = &status.says {
+        field("says", says.clone())?;
+    }
     field("restarts", summary.restarts.to_string())?;
     if let Some(exit) = &status.last_exit {
         field("last end", exit.text.clone())?;

@@ -191,6 +191,7 @@ fn status(mut summary: EnteSummary, stopped: bool) -> Box<EnteStatus> {
             ),
             change(61_988, EnteState::Starting, EnteState::Ready, "ready"),
         ],
+        says: Some("serving 3 clients".into()),
     })
 }
 

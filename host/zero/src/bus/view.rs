@@ -6,7 +6,9 @@ use arje_bus::{
     Transition,
 };
 use arje_card::{Card, Id, Payload};
-use arje_supervisor::{self as supervisor, ExitStatus, Hold, Millis, State, Supervisor};
+use arje_supervisor::{
+    self as supervisor, ExitStatus, Hold, Incarnation, Millis, State, Supervisor,
+};
 
 /// What the running payloads know about an Ente.
 pub trait Running {
@@ -14,6 +16,10 @@ pub trait Running {
     fn pid(&self, id: Id) -> Option<u32>;
     /// What it uses of the machine, as far as that is known. `restarts` is not this trait's to fill.
     fn usage(&self, card: &Card) -> Telemetry;
+    /// What this incarnation says of itself.
+    fn says(&self, _id: Id, _incarnation: Incarnation) -> Option<String> {
+        None
+    }
 }
 
 /// The system, at one moment, for reading.
@@ -76,6 +82,7 @@ impl View<'_> {
                 .iter()
                 .map(|one| self.transition(one))
                 .collect(),
+            says: self.running.says(id, status.incarnation),
         })
     }
 

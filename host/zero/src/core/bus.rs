@@ -1,5 +1,6 @@
 //! What the core loop does for the bus: lets it read, decides requests, carries them out.
 
+use super::notify::Alive;
 use super::{Core, Mode, Outcome};
 use crate::bus::{
     self, Bus, Caller, Change, Decision, Member, Peer, Power, REQUEST_BATCH, Task, View,
@@ -108,9 +109,13 @@ impl Core {
     }
 
     fn answer(&mut self, token: u64, caller: &Caller, frame: &RequestFrame) {
+        let running = Alive {
+            bodies: &self.bodies,
+            notify: &self.notify,
+        };
         let view = View {
             supervisor: &self.supervisor,
-            running: &self.bodies,
+            running: &running,
             now: self.now(),
             owner_uid: self.owner_uid,
         };

@@ -1,8 +1,12 @@
 //! What the core loop does with notifications of native Entes.
 
 use super::Core;
-use crate::bodies::News;
+use crate::bodies::{Bodies, News};
+use crate::bus::Running;
 use crate::notify::{Notify, Sender};
+use arje_bus::Telemetry;
+use arje_card::{Card, Id};
+use arje_supervisor::Incarnation;
 
 impl Core {
     /// Takes notifications here from now on.
@@ -23,5 +27,26 @@ impl Core {
         for (who, report) in reports {
             self.tell(News::new(who, report));
         }
+    }
+}
+
+/// The running payloads, and what they say of themselves.
+pub(super) struct Alive<'a> {
+    pub(super) bodies: &'a Bodies,
+    pub(super) notify: &'a Notify,
+}
+
+impl Running for Alive<'_> {
+    fn pid(&self, id: Id) -> Option<u32> {
+        self.bodies.pid(id)
+    }
+
+    fn usage(&self, card: &Card) -> Telemetry {
+        self.bodies.usage(card)
+    }
+
+    fn says(&self, id: Id, incarnation: Incarnation) -> Option<String> {
+        let text = self.notify.said(id, incarnation)?.to_string();
+        (!text.is_empty()).then_some(text)
     }
 }

@@ -93,6 +93,9 @@ fn what_was_said_is_kept_until_the_next_incarnation() {
         ("a", Some(5), Some(ours))
     );
     assert!(said.stopping && said.reloading);
+    let expected =
+        format!("a (reloading; stopping; error 5, Input/output error; main process {ours})");
+    assert_eq!(said.to_string(), expected);
     // Of another Ente, or of nobody.
     rig.say("MAINPID=1");
     assert_eq!(rig.said().main_pid, Some(ours));
@@ -121,7 +124,7 @@ fn nobody_is_heard_whose_card_does_not_say_so() {
         strangers: 1,
         uninvited: 1,
     };
-    assert_eq!(rig.notify.ignored(), expected);
+    assert_eq!(rig.notify.ignored, expected);
 }
 
 #[test]
