@@ -3,12 +3,13 @@
 use crate::ctx::Ctx;
 use crate::exports::Exports;
 use crate::linker::linker_for;
-use crate::sealed::SealedModule;
+use crate::sealed::{SealedModule, seal};
 use crate::trap::one_line;
 use arje_card::{Card, Pin, grants};
 use arje_store::{Artifact, Sha256, Store};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre};
@@ -161,11 +162,16 @@ impl Loader {
         self.link(pin, &artifact).map(Arc::new)
     }
 
-    /// The verified bytes of a module's artifact, for another process. Reading and hashing them is
-    /// left to a thread of its own.
-    pub(crate) async fn artifact(self: &Arc<Self>, pin: &Pin) -> Result<Vec<u8>, LoadError> {
+    /// The verified bytes of a module's artifact, sealed, for another process. Reading, hashing and
+    /// copying them is left to a thread of its own.
+    pub(crate) async fn sealed(self: &Arc<Self>, pin: &Pin) -> Result<OwnedFd, LoadError> {
         let (this, pin) = (Arc::clone(self), *pin);
-        tokio::task::spawn_blocking(move || this.source.artifact(&pin))
+        let sealing = move || {
+            let bytes = this.source.artifact(&pin)?;
+            seal(&bytes)
+                .map_err(|error| LoadError(format!("module {pin}: cannot seal it: {error}")))
+        };
+        tokio::task::spawn_blocking(sealing)
             .await
             .unwrap_or_else(|error| Err(LoadError(format!("loading failed: {error}"))))
     }

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, PoisonError};
 
 /// Seals without which the bytes could change after they were verified (memfd_create(2)).
 const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK
@@ -31,8 +32,9 @@ pub(crate) fn seal(bytes: &[u8]) -> io::Result<OwnedFd> {
 #[derive(Debug)]
 pub struct SealedModule {
     pin: Pin,
-    file: File,
     bytes: u64,
+    /// Until it is read: the memfd is memory, which a loaded module needs no more.
+    file: Mutex<Option<File>>,
 }
 
 impl SealedModule {
@@ -64,16 +66,25 @@ impl SealedModule {
                 format!("the artifact has {bytes} bytes; at most {MAX_ARTIFACT_BYTES} are allowed"),
             ));
         }
-        Ok(SealedModule { pin, file, bytes })
+        let file = Mutex::new(Some(file));
+        Ok(SealedModule { pin, bytes, file })
     }
 
     pub(crate) fn pin(&self) -> Pin {
         self.pin
     }
 
+    /// The bytes, once.
     pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
+        // Taken or not: a panic cannot leave it half-taken.
+        let file = self
+            .file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let file = file.ok_or_else(|| io::Error::other("the artifact was loaded before"))?;
         let mut bytes = vec![0; self.bytes as usize];
-        self.file.read_exact_at(&mut bytes, 0)?;
+        file.read_exact_at(&mut bytes, 0)?;
         Ok(bytes)
     }
 }
@@ -93,7 +104,9 @@ mod tests {
         let mut copy = File::from(fd.try_clone().unwrap());
         assert!(copy.write_all(b"x").is_err());
         assert!(copy.set_len(1).is_err());
-        assert_eq!(module(fd).unwrap().read().unwrap(), b"code");
+        let module = module(fd).unwrap();
+        assert_eq!(module.read().unwrap(), b"code");
+        assert!(module.read().is_err(), "it is closed by now");
     }
 
     #[test]

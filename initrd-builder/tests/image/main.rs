@@ -36,6 +36,7 @@ fn the_layout() {
         ("init", 0o100_755),
         ("sbin/ente-zero", 0o100_755),
         ("usr/lib/ente/ente-spawn", 0o100_755),
+        ("usr/lib/ente/ente-worker", 0o120_777),
         ("usr/bin/ente", 0o100_755),
         ("ente/seed.card.json", 0o100_644),
         ("ente/fragments", 0o040_755),

@@ -16,7 +16,6 @@ use crate::control::Control;
 use crate::event::{End, EventKind};
 use crate::host::Shared;
 use crate::output::Output;
-use crate::sealed::seal;
 use crate::wire::{Command, MAX_SOCKETS, send_start};
 use arje_card::{Card, Payload, Pin};
 use conversation::Conversation;
@@ -102,9 +101,7 @@ impl Remote {
                 self.card.listen.len()
             )));
         }
-        let artifact = self.host.loader.artifact(&payload.module_sha256).await?;
-        let artifact =
-            seal(&artifact).map_err(|error| End::Refused(format!("seal the artifact: {error}")))?;
+        let artifact = self.host.loader.sealed(&payload.module_sha256).await?;
         let sockets = bind_all(&self.card).map_err(End::Refused)?;
         let mut card = Card::clone(&self.card);
         card.genesis.clear(); // others' business
