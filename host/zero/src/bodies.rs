@@ -333,7 +333,7 @@ impl Running for Bodies {
 
     fn usage(&self, card: &Card) -> Telemetry {
         match (&card.payload, &self.host) {
-            (Payload::Wasm(_), Some(host)) => Telemetry {
+            (Payload::Wasm(_), Some(host)) if !workers::has_body(card) => Telemetry {
                 mem_bytes: host.memory_bytes(card.id),
                 ..Telemetry::default()
             },
