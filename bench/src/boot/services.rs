@@ -169,7 +169,7 @@ impl Services {
             "Services without a C library. *Up*: from the hand-over to the last service's own word in the kernel's log; \
              arje also mounts its file systems before that, the others none. *From death*: from the service's last word \
              before it kills itself, 3 s old, to the first word of the next. *Holds*: resident memory of PID 1 and, for \
-             runit and s6, of one process for each service, each counting shared pages whole; for each service beyond \
+             runit and s6, of one process for each service, a shared page counted once; for each service beyond \
              the 16 where 1,000 were started.",
         );
         vec![table]
