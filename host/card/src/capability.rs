@@ -102,6 +102,18 @@ pub enum DeviceClass {
     Hidraw,
 }
 
+impl DeviceClass {
+    /// All classes.
+    pub const ALL: [DeviceClass; 6] = [
+        DeviceClass::Block,
+        DeviceClass::Tty,
+        DeviceClass::Input,
+        DeviceClass::Drm,
+        DeviceClass::Net,
+        DeviceClass::Hidraw,
+    ];
+}
+
 /// A condition on the capabilities of others, beyond `requires`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -89,6 +89,30 @@ impl ListenSockets {
         self.sockets.is_empty()
     }
 
+    /// Goes on with the sockets that another image of this program made for the Card, in the Card's order. `None` if
+    /// they cannot be those.
+    #[must_use]
+    pub fn take_over(card: &Card, descriptors: Vec<OwnedFd>) -> Option<ListenSockets> {
+        if descriptors.len() != card.listen.len() {
+            return None;
+        }
+        let sockets = card.listen.iter().zip(descriptors);
+        let sockets = sockets.map(|(listen, fd)| Socket {
+            name: listen.name.clone(),
+            fd,
+            _file: match &listen.on {
+                // Without its file nobody finds it, but those who are connected stay so.
+                ListenOn::Unix(path) | ListenOn::UnixDatagram(path) => {
+                    SocketFile::at(Path::new(path)).ok()
+                }
+                ListenOn::Tcp(_) | ListenOn::Udp(_) => None,
+            },
+        });
+        Some(ListenSockets {
+            sockets: sockets.collect(),
+        })
+    }
+
     /// The descriptors, to be passed from 3 on.
     #[must_use]
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {

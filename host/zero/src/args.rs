@@ -46,6 +46,8 @@ pub struct Args {
     pub run_dir: Option<PathBuf>,
     /// PID 1 replaced itself after a failure of its core; the text says why.
     pub rescue: Option<String>,
+    /// Another image left its state under this descriptor.
+    pub resume: Option<i32>,
     /// `--help`
     pub help: bool,
 }
@@ -60,6 +62,7 @@ impl Default for Args {
             components: None,
             run_dir: None,
             rescue: None,
+            resume: None,
             help: false,
         }
     }
@@ -93,6 +96,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Args, Vec<String>) {
             "--run-dir" => value().map(|value| parsed.run_dir = Some(value.into())),
             "--rescue" => value().map(|value| {
                 parsed.rescue = Some(value.to_string_lossy().into_owned());
+            }),
+            "--resume" => value().and_then(|value| {
+                let number = value.to_str().and_then(|text| text.parse().ok());
+                parsed.resume = Some(number.ok_or("--resume: not a descriptor")?);
+                Ok(())
             }),
             _ if name.starts_with('-') => Err(format!("unknown option {name}")),
             _ if parsed.seed.is_some() => Err(format!("a second seed: {name}")),

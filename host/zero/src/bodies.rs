@@ -2,7 +2,8 @@
 //! turns what becomes of them into the supervisor's reports.
 
 use crate::bus::Running;
-use crate::logs::Logs;
+use crate::handover::{Keep, Kept, ListenRecord, NativeRecord};
+use crate::logs::{LeftPipe, Logs, Paused};
 use crate::natives::{Extras, Natives, Who};
 use crate::poller::Poller;
 use crate::workers::{self, Workers};
@@ -13,10 +14,12 @@ use arje_supervisor::{
 };
 use arje_wasm::{End, EventKind, Host, StartRequest, StopReason};
 use nix::sys::signal::Signal;
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Makes the Wasm host when the first component is to start: a seed without components does not
 /// pay for an engine.
@@ -240,6 +243,70 @@ impl Bodies {
     #[must_use]
     pub fn ente_of(&self, pid: i32) -> Option<Id> {
         self.natives.ente_of(pid)
+    }
+
+    /// Whether it ends with this image: it runs inside of it, or in a worker that only this image can
+    /// talk to.
+    #[must_use]
+    pub fn is_component(card: &Card) -> bool {
+        matches!(card.payload, Payload::Wasm(_))
+    }
+
+    /// Whether this incarnation lives on, or its end is still to be told, when the image is replaced.
+    #[must_use]
+    pub fn outlives_image(&self, who: Who) -> bool {
+        self.natives.runs(who)
+    }
+
+    /// The processes that the next image takes over: all but those of these Entes.
+    pub fn leave<'fd>(&'fd self, but: &BTreeSet<Id>, keep: &mut Keep<'fd>) -> Vec<NativeRecord> {
+        self.natives.leave(but, keep)
+    }
+
+    /// The listening sockets of all Entes, for the next image.
+    pub fn leave_sockets<'fd>(&'fd self, keep: &mut Keep<'fd>) -> Vec<ListenRecord> {
+        self.natives.leave_sockets(keep)
+    }
+
+    /// Goes on with the listening sockets that another image left for this Ente.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be its.
+    pub fn take_over_sockets(
+        &mut self,
+        card: &Card,
+        record: &ListenRecord,
+        kept: &mut Kept,
+    ) -> Result<(), String> {
+        self.natives.take_over_sockets(card, record, kept)
+    }
+
+    /// Stops taking in what processes print, for as long as the value lives.
+    #[must_use]
+    pub fn pause_output(&self, at_most: Duration) -> Option<Paused> {
+        self.logs.pause(at_most)
+    }
+
+    /// Takes in what an Ente's process prints, where another image stopped.
+    pub fn take_over_output(&self, card: &Card, pipe: LeftPipe) {
+        self.logs.open(card.id);
+        self.logs.take_over(card.label.as_str().into(), pipe);
+    }
+
+    /// Takes over what the old image left; `lives` are the incarnations held to be alive.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be true.
+    pub fn take_over(
+        &mut self,
+        natives: Vec<NativeRecord>,
+        kept: &mut Kept,
+        lives: &BTreeSet<Who>,
+        poller: &mut Poller,
+    ) -> Result<(), String> {
+        self.natives.take_over(natives, kept, lives, poller)
     }
 
     /// The next thing a component has to tell.

@@ -2,8 +2,11 @@
 //! says. It waits in one place only, and never for anybody in particular.
 
 mod bus;
+mod handover;
 mod leaving;
 mod notify;
+
+pub use handover::{Beginning, Left};
 
 use crate::bodies::{Bodies, News};
 use crate::bus::Bus;
@@ -85,6 +88,9 @@ pub struct Core {
     bus: Option<Bus>,
     /// The user of this program.
     owner_uid: u32,
+    /// A hand-over to another image under way, and how many there were.
+    handover: Option<handover::Handover>,
+    generation: u64,
 }
 
 impl Core {
@@ -120,6 +126,8 @@ impl Core {
             coming_up: BTreeSet::new(),
             bus: None,
             owner_uid: nix::unistd::geteuid().as_raw(),
+            handover: None,
+            generation: 0,
         }
     }
 
@@ -152,6 +160,8 @@ impl Core {
     /// The loop cannot go on: a defect, or the kernel is out of the few things it needs.
     pub fn run(mut self) -> io::Result<Ended> {
         loop {
+            self.settle();
+            self.go_on_with_handover();
             self.settle();
             if self.finished {
                 return Ok(self.ended());
@@ -188,6 +198,7 @@ impl Core {
             .into_iter()
             .chain(leave_at)
             .chain(of_bus)
+            .chain(self.handover_deadline())
             .min();
         // To the nanosecond, though the clock of the events counts whole milliseconds: when the timer
         // has expired, that clock shows the deadline, and not a millisecond is lost to rounding.
@@ -278,6 +289,9 @@ impl Core {
     }
 
     fn tell(&mut self, news: News) {
+        if self.ends_with_image(&news) {
+            return;
+        }
         let News {
             who,
             report,
@@ -313,6 +327,7 @@ impl Core {
 
     fn carry_out(&mut self, action: Action) {
         match action {
+            Action::Start { id, .. } if self.starts_in_next_image(id) => {}
             Action::Start { id, incarnation } => {
                 if let Some(card) = self.supervisor.card(id) {
                     let news = self.bodies.start(card, incarnation, &mut self.poller);

@@ -3,7 +3,7 @@
 
 use crate::args::{Args, USAGE};
 use crate::console::{self, Console};
-use crate::core::{Core, MachineParts, Mode};
+use crate::core::{Beginning, Core, Left, MachineParts, Mode};
 use crate::down;
 use crate::hardware::Hardware;
 use crate::logs::Logs;
@@ -62,16 +62,28 @@ fn run(args: &Args) -> Result<bool, String> {
         .ok()
         .and_then(|filter| console::parse_level(&filter))
         .unwrap_or(Level::Info);
-    let (card, path) = load(args).map_err(|bad| bad.to_string())?;
+    // Before anything is opened or done, so that what cannot be believed has changed nothing.
+    let left = args.resume.map(Left::open).transpose();
+    let left = left.map_err(|reason| format!("reexec: {reason}"))?;
     let store = store_folder(args)?;
-    prepare_modules(args, &card, &path, &store)?;
-    let run_dir = RunDir::open(args.run_dir.as_deref())?;
+    let seed = match left {
+        Some(_) => None,
+        None => {
+            let (card, path) = load(args).map_err(|bad| bad.to_string())?;
+            prepare_modules(args, &card, &path, &store)?;
+            Some((card, path))
+        }
+    };
+    let mut run_dir = RunDir::open(args.run_dir.as_deref())?;
+    // Named by the number of this process.
+    if left.is_some() && args.run_dir.is_none() {
+        run_dir.take_over();
+    }
     // Threads inherit the signals that this blocks, so it comes before the first of them.
     let mut poller =
         Poller::new().map_err(|error| format!("cannot make the core loop: {error}"))?;
     let console = Console::start(std::io::stdout(), level).map_err(|error| error.to_string())?;
     console::trace_to(&console, level);
-    announce_seed(&console, &path);
     let places = Places {
         store,
         executor: helper("ENTE_SPAWN", "ente-spawn")?,
@@ -83,11 +95,22 @@ fn run(args: &Args) -> Result<bool, String> {
     };
     let logs =
         Logs::start(console.clone(), poller.wake_handle()).map_err(|error| error.to_string())?;
-    let notify = wiring::notify(&places, &mut poller);
+    let mut beginning = match (left, seed) {
+        (Some(left), _) => Beginning::Left(left),
+        (None, Some((card, path))) => {
+            announce_seed(&console, &path);
+            Beginning::Seed(card)
+        }
+        (None, None) => return Err("there is nothing to run".to_owned()),
+    };
+    let notify = wiring::notify(&places, beginning.take_notify()?, &mut poller);
     let mut bodies = wiring::bodies(&places, &logs, &notify, &poller)?;
     let socket = run_dir.path().join(BUS_SOCKET);
-    let bus = wiring::bus(&socket, &mut bodies, (&logs, &console), &mut poller);
-    announce_genesis(&console, &card);
+    let left = beginning.take_bus()?;
+    let bus = wiring::bus(&socket, left, &mut bodies, (&logs, &console), &mut poller);
+    if let Beginning::Seed(card) = &beginning {
+        announce_genesis(&console, card);
+    }
     let machine = MachineParts {
         hardware: Hardware::new(&mut poller, None),
         shutdown: down::DEFAULT,
@@ -97,7 +120,7 @@ fn run(args: &Args) -> Result<bool, String> {
     let mut core = Core::new(bodies, poller, console.clone(), mode, machine);
     core.attach_notify(notify);
     core.attach_bus(bus);
-    core.adopt(card).map_err(|refusal| refusal.to_string())?;
+    let core = core.begin(beginning)?;
     let ended = core.run();
     logs.flush(FLUSH);
     console.flush(FLUSH);

@@ -3,7 +3,7 @@
 use crate::args::Args;
 use crate::cmdline::Cmdline;
 use crate::console::{self, Console};
-use crate::core::{Core, Ended, MachineParts, Mode};
+use crate::core::{Beginning, Core, Ended, Left, MachineParts, Mode};
 use crate::hardware::Hardware;
 use crate::logs::Logs;
 use crate::mounts::mount_api_filesystems;
@@ -13,6 +13,7 @@ use crate::rescue;
 use crate::seed::{self, Seed};
 use crate::wiring::{self, Places};
 use crate::{down, lastwords, watchdog};
+use arje_card::Card;
 use arje_wasm::Level;
 use nix::sys::reboot::set_cad_enabled;
 use nix::sys::signal::Signal;
@@ -69,6 +70,9 @@ pub fn main(args: Args, problems: &[String]) -> ! {
 
 /// Everything up to the end of the machine.
 fn boot(args: &Args, problems: &[String], caught: nix::Result<()>) -> Result<Infallible, String> {
+    // Before anything is opened or done, so that what cannot be believed has changed nothing.
+    let left = args.resume.map(Left::open).transpose();
+    let left = left.map_err(|reason| format!("reexec: {reason}"))?;
     let mut warnings = mount_api_filesystems();
     // Blocks the signals it takes, so it comes before the first thread: one thread with a signal
     // unblocked is enough for that signal to end PID 1. The kernel protects init from signals
@@ -83,9 +87,11 @@ fn boot(args: &Args, problems: &[String], caught: nix::Result<()>) -> Result<Inf
     }
     let level = log_level(&cmdline);
     let console = open_console(level)?;
-    console.line(AWAKE);
-    let _ = fs::write("/dev/kmsg", format!("<6>{AWAKE}\n")); // a courtesy to dmesg readers
     console::trace_to(&console, level);
+    if left.is_none() {
+        console.line(AWAKE);
+        let _ = fs::write("/dev/kmsg", format!("<6>{AWAKE}\n")); // a courtesy to dmesg readers
+    }
     warnings.extend(
         caught
             .err()
@@ -106,11 +112,11 @@ fn boot(args: &Args, problems: &[String], caught: nix::Result<()>) -> Result<Inf
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
-    if cmdline.rescue_now {
+    if cmdline.rescue_now && left.is_none() {
         console.flush(FLUSH);
         return Err("asked for on the kernel command line".to_owned());
     }
-    match run(args, &cmdline, &console, poller) {
+    match run(args, &cmdline, &console, poller, left) {
         Ok(ended) => end(ended, &console, !cmdline.rescue_off),
         Err(reason) => {
             console.flush(FLUSH);
@@ -137,7 +143,48 @@ fn run(
     cmdline: &Cmdline,
     console: &Console,
     mut poller: Poller,
+    left: Option<Left>,
 ) -> Result<Ended, String> {
+    let mut beginning = match left {
+        Some(left) => Beginning::Left(left),
+        None => Beginning::Seed(load_seed(args, cmdline, console)?),
+    };
+    let places = Places {
+        store: STORE.into(),
+        executor: EXECUTOR.into(),
+        worker: WORKER.into(),
+        output: "/dev/console".into(),
+        notify: NOTIFY.into(),
+        credentials: CREDENTIALS.into(),
+        terminal: arje_native::active_console(Path::new("/sys")).ok(),
+    };
+    let logs = Logs::start(console.clone(), poller.wake_handle())
+        .map_err(|error| format!("cannot take in output: {error}"))?;
+    let notify = wiring::notify(&places, beginning.take_notify()?, &mut poller);
+    let mut bodies = wiring::bodies(&places, &logs, &notify, &poller)?;
+    let socket = Path::new(arje_bus::SOCKET);
+    let left = beginning.take_bus()?;
+    let bus = wiring::bus(socket, left, &mut bodies, (&logs, console), &mut poller);
+    if let Beginning::Seed(card) = &beginning {
+        announce_genesis(console, card);
+    }
+    let timeout = cmdline.watchdog.unwrap_or(watchdog::DEFAULT);
+    let machine = MachineParts {
+        hardware: Hardware::new(&mut poller, (!timeout.is_zero()).then_some(timeout)),
+        shutdown: cmdline.shutdown.unwrap_or(down::DEFAULT),
+        crash: cmdline.debug,
+    };
+    let mut core = Core::new(bodies, poller, console.clone(), Mode::Machine, machine);
+    core.attach_notify(notify);
+    core.attach_bus(bus);
+    let core = core.begin(beginning)?;
+    let ended = core.run();
+    logs.flush(FLUSH);
+    ended.map_err(|error| format!("the core loop failed: {error}"))
+}
+
+/// Reads and checks the seed; whatever is wrong with it is on the console.
+fn load_seed(args: &Args, cmdline: &Cmdline, console: &Console) -> Result<Card, String> {
     let path = cmdline
         .seed
         .clone()
@@ -157,39 +204,7 @@ fn run(
         tracing::warn!("{warning}");
     }
     announce_seed(console, &path);
-    let places = Places {
-        store: STORE.into(),
-        executor: EXECUTOR.into(),
-        worker: WORKER.into(),
-        output: "/dev/console".into(),
-        notify: NOTIFY.into(),
-        credentials: CREDENTIALS.into(),
-        terminal: arje_native::active_console(Path::new("/sys")).ok(),
-    };
-    let logs = Logs::start(console.clone(), poller.wake_handle())
-        .map_err(|error| format!("cannot take in output: {error}"))?;
-    let notify = wiring::notify(&places, &mut poller);
-    let mut bodies = wiring::bodies(&places, &logs, &notify, &poller)?;
-    let bus = wiring::bus(
-        Path::new(arje_bus::SOCKET),
-        &mut bodies,
-        (&logs, console),
-        &mut poller,
-    );
-    announce_genesis(console, &card);
-    let timeout = cmdline.watchdog.unwrap_or(watchdog::DEFAULT);
-    let machine = MachineParts {
-        hardware: Hardware::new(&mut poller, (!timeout.is_zero()).then_some(timeout)),
-        shutdown: cmdline.shutdown.unwrap_or(down::DEFAULT),
-        crash: cmdline.debug,
-    };
-    let mut core = Core::new(bodies, poller, console.clone(), Mode::Machine, machine);
-    core.attach_notify(notify);
-    core.attach_bus(bus);
-    core.adopt(card).map_err(|refusal| refusal.to_string())?;
-    let ended = core.run();
-    logs.flush(FLUSH);
-    ended.map_err(|error| format!("the core loop failed: {error}"))
+    Ok(card)
 }
 
 /// The milestone of a seed that was read; shared with dev mode.
@@ -201,7 +216,7 @@ pub fn announce_seed(console: &Console, path: &Path) {
 }
 
 /// The milestone of a seed that is about to come to life; shared with dev mode.
-pub fn announce_genesis(console: &Console, card: &arje_card::Card) {
+pub fn announce_genesis(console: &Console, card: &Card) {
     console.line(format!(
         "instanciando genesis seed={} count={}",
         card.label,

@@ -16,6 +16,7 @@ mod devices;
 mod disks;
 mod down;
 mod faults;
+mod handover;
 mod hardware;
 mod lastwords;
 mod logs;

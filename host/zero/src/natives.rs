@@ -1,5 +1,7 @@
 //! The running native Entes, and what becomes of them.
 
+mod handover;
+
 use crate::poller::Poller;
 use crate::services::Services;
 use arje_card::{Card, Id};
@@ -18,7 +20,7 @@ use std::path::{Path, PathBuf};
 const MAX_ANCESTORS: usize = 64;
 
 /// Which incarnation of which Ente.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Who {
     /// The Ente.
     pub id: Id,

@@ -12,6 +12,7 @@ use arje_supervisor::{Incarnation, ReadyBy, Report};
 use nix::errno::Errno;
 use std::collections::HashMap;
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 /// Datagrams taken in one turn of the core loop. One costs some microseconds.
@@ -86,19 +87,33 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// Takes notifications at this path from now on.
+    /// Takes notifications at this path from now on, by the socket there that another image left, or a
+    /// new one.
     ///
     /// # Errors
     ///
     /// The socket cannot be made or watched. Cards that need it do not start then.
-    pub fn listen(path: &Path, poller: &mut Poller) -> Result<Notify, String> {
-        let socket = NotifySocket::bind(path)?;
+    pub fn listen(
+        path: &Path,
+        left: Option<OwnedFd>,
+        poller: &mut Poller,
+    ) -> Result<Notify, String> {
+        let socket = match left {
+            Some(left) => NotifySocket::take_over(path, left)?,
+            None => NotifySocket::bind(path)?,
+        };
         let token = poller.watch(&socket).map_err(|error| error.to_string())?;
         Ok(Notify {
             socket: Some(socket),
             token: Some(token),
             ..Notify::default()
         })
+    }
+
+    /// The socket, for the next image.
+    #[must_use]
+    pub fn socket(&self) -> Option<&NotifySocket> {
+        self.socket.as_ref()
     }
 
     /// Where it is.

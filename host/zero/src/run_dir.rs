@@ -49,6 +49,11 @@ impl RunDir {
         Ok(RunDir { path, made })
     }
 
+    /// An earlier image of this process has made it, so this one removes it.
+    pub fn take_over(&mut self) {
+        self.made = true;
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {

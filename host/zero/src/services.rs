@@ -1,6 +1,7 @@
 //! What the host does for a native Ente beyond starting it: takes in its output, keeps its listening
 //! sockets, tells it where to say that it is ready.
 
+use crate::handover::{Keep, ListenRecord};
 use crate::logs::{Captured, Logs};
 use arje_card::{Card, Fake, Id, Payload, Readiness};
 use arje_native::{LISTEN_PID, ListenSockets, OutputPipes};
@@ -8,7 +9,7 @@ use arje_supervisor::{ExitStatus, Incarnation};
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -130,6 +131,31 @@ impl Services {
     pub fn sockets(&self, id: Id) -> Vec<BorrowedFd<'_>> {
         let sockets = self.sockets.get(&id);
         sockets.map_or_else(Vec::new, ListenSockets::descriptors)
+    }
+
+    /// The listening sockets of all Entes, for the next image.
+    pub fn leave<'fd>(&'fd self, keep: &mut Keep<'fd>) -> Vec<ListenRecord> {
+        let all = self.sockets.iter();
+        let records = all.map(|(id, sockets)| ListenRecord {
+            id: *id,
+            sockets: {
+                let descriptors = sockets.descriptors().into_iter();
+                descriptors.map(|fd| keep.add_borrowed(fd)).collect()
+            },
+        });
+        records.collect()
+    }
+
+    /// Goes on with the listening sockets that another image left for this Ente.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be its.
+    pub fn take_over(&mut self, card: &Card, descriptors: Vec<OwnedFd>) -> Result<(), String> {
+        let sockets = ListenSockets::take_over(card, descriptors)
+            .ok_or_else(|| format!("Ente `{}` has other sockets than were left", card.label))?;
+        self.sockets.insert(card.id, sockets);
+        Ok(())
     }
 
     /// An incarnation was started with what it was given.

@@ -12,6 +12,8 @@ use crate::workers::Workers;
 use arje_native::{Launcher, Output, Program};
 use arje_store::{Sha256, Store};
 use arje_wasm::{Host, HostConfig};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,8 +38,8 @@ pub struct Places {
 
 /// Where native Entes say that they are ready. Without it those that want to do not start; the others
 /// do.
-pub fn notify(places: &Places, poller: &mut Poller) -> Notify {
-    Notify::listen(&places.notify, poller).unwrap_or_else(|error| {
+pub fn notify(places: &Places, left: Option<OwnedFd>, poller: &mut Poller) -> Notify {
+    Notify::listen(&places.notify, left, poller).unwrap_or_else(|error| {
         tracing::error!("no notifications can be taken: {error}");
         Notify::default()
     })
@@ -70,18 +72,26 @@ pub fn bodies(
     Ok(Bodies::new(natives, logs.clone(), workers, make_host))
 }
 
-/// The bus, at this path. A machine without it is poorer and still a machine, so it is no error: it
+/// The bus, at this path, or on the socket there that an earlier image left. A machine without it is poorer and still a machine, so it is no error: it
 /// is said, and the rest goes on.
 pub fn bus(
     path: &Path,
+    left: Option<UnixListener>,
     bodies: &mut Bodies,
     (logs, console): (&Logs, &Console),
     poller: &mut Poller,
 ) -> Option<Bus> {
-    match Bus::listen(path, logs.clone(), poller) {
+    let is_new = left.is_none();
+    let bus = match left {
+        Some(listener) => Bus::on(listener, logs.clone(), poller),
+        None => Bus::listen(path, logs.clone(), poller),
+    };
+    match bus {
         Ok(bus) => {
             bodies.offer_bus(path);
-            console.line(format!("bus interno escuchando path={}", path.display()));
+            if is_new {
+                console.line(format!("bus interno escuchando path={}", path.display()));
+            }
             Some(bus)
         }
         Err(error) => {

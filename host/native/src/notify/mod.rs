@@ -95,6 +95,19 @@ impl NotifySocket {
         })
     }
 
+    /// Goes on with the socket that another image of this program has bound to this path.
+    ///
+    /// # Errors
+    /// Its file is gone.
+    pub fn take_over(path: &Path, fd: OwnedFd) -> Result<NotifySocket, String> {
+        let file = SocketFile::at(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(NotifySocket {
+            fd,
+            path: path.to_owned(),
+            _file: file,
+        })
+    }
+
     /// Where it is: the value of `NOTIFY_SOCKET`.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -108,6 +108,12 @@ impl Bus {
         })
     }
 
+    /// The socket, for the next image.
+    #[must_use]
+    pub fn listener(&self) -> &UnixListener {
+        &self.listener
+    }
+
     /// Whether a token of the poller belongs to the bus.
     #[must_use]
     pub fn owns(&self, token: u64) -> bool {

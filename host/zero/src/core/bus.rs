@@ -210,7 +210,7 @@ impl Core {
                     return bus.log(token, serial, id, lines, follow);
                 }
             }
-            Task::Reexec => return Err(unsupported("Reexec: this version cannot replace itself")),
+            Task::Reexec => self.request_reexec(None).map_err(refused)?,
             Task::SwitchRoot(_) => {
                 return Err(unsupported(
                     "SwitchRoot: this version cannot change its root",
@@ -247,6 +247,10 @@ fn log(caller: &Caller, what: &str) {
         ),
         None => tracing::info!("bus: {what}, asked for by pid {pid}, user {uid}"),
     }
+}
+
+fn refused(problem: String) -> BusError {
+    BusError::new(ErrorCode::Refused, problem)
 }
 
 fn unsupported(message: &str) -> BusError {

@@ -11,6 +11,7 @@ impl Core {
         if self.down.is_some() {
             return;
         }
+        self.abandon_handover();
         self.all_ready = self.not_ready().is_empty();
         if self.mode != Mode::Machine {
             for (label, state) in self.not_ready() {

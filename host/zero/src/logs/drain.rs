@@ -3,6 +3,7 @@
 //! It reads at most one buffer of a pipe before the others have their turn, whoever floods, and it
 //! waits for nothing but its epoll(7): the console has a thread of its own.
 
+use super::handover::LeftPipe;
 use super::intake::{Intake, Origin};
 use super::line::Splitter;
 use super::talker::WINDOW;
@@ -67,6 +68,10 @@ pub(super) enum Message {
     Forget(Id),
     /// Answered when everything that can be read now has been handed on.
     Flush(Sender<()>),
+    /// The same, and then nothing is read until the other end of the channel is gone.
+    Pause(Sender<Vec<LeftPipe>>, Receiver<()>),
+    /// A pipe of another image, with its Ente's label.
+    TakeOver(Arc<str>, LeftPipe),
 }
 
 /// Wakes the thread when messages wait; one write for any number of them.
@@ -97,10 +102,10 @@ impl Signal {
     }
 }
 
-struct Pipe {
-    fd: OwnedFd,
-    origin: Origin,
-    splitter: Splitter,
+pub(super) struct Pipe {
+    pub(super) fd: OwnedFd,
+    pub(super) origin: Origin,
+    pub(super) splitter: Splitter,
 }
 
 /// The thread's own.
@@ -108,7 +113,7 @@ pub(super) struct Drain {
     epoll: Epoll,
     queue: Receiver<Message>,
     signal: Arc<Signal>,
-    pipes: HashMap<u64, Pipe>,
+    pub(super) pipes: HashMap<u64, Pipe>,
     next_token: u64,
     buffer: Vec<u8>,
     intake: Intake,
@@ -205,6 +210,13 @@ impl Drain {
                     self.pipes.remove(&token);
                 }
             }
+            Message::Pause(answer, go_on) => {
+                self.flush();
+                if answer.send(self.pipes_left()).is_ok() {
+                    let _ = go_on.recv();
+                }
+            }
+            Message::TakeOver(label, pipe) => self.take_over(label, pipe),
             Message::Flush(done) => {
                 self.flush();
                 let _ = done.send(());
@@ -227,14 +239,30 @@ impl Drain {
                 incarnation,
                 source,
             };
-            if let Err(errno) = self.watch(origin, fd) {
+            if let Err(errno) = self.watch(origin, fd, Splitter::default()) {
                 tracing::error!(%id, %errno, "output: a pipe cannot be watched; it is closed");
             }
         }
         self.close_surplus(id);
     }
 
-    fn watch(&mut self, origin: Origin, fd: OwnedFd) -> nix::Result<()> {
+    fn take_over(&mut self, label: Arc<str>, pipe: LeftPipe) {
+        self.intake.greet(pipe.id, label);
+        let origin = Origin {
+            id: pipe.id,
+            incarnation: pipe.incarnation,
+            source: match pipe.is_stderr {
+                true => Source::Stderr,
+                false => Source::Stdout,
+            },
+        };
+        let splitter = pipe.splitter();
+        if let Err(errno) = self.watch(origin, pipe.fd, splitter) {
+            tracing::error!(id = %origin.id, %errno, "output: a pipe cannot be watched; it is closed");
+        }
+    }
+
+    fn watch(&mut self, origin: Origin, fd: OwnedFd, splitter: Splitter) -> nix::Result<()> {
         let token = self.next_token;
         self.next_token += 1; // 2^64 pipes are out of reach
         self.epoll
@@ -242,7 +270,6 @@ impl Drain {
         if let Some(talker) = self.intake.talkers.get_mut(&origin.id) {
             talker.pipes.push(token);
         }
-        let splitter = Splitter::default();
         self.pipes.insert(
             token,
             Pipe {

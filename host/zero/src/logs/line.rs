@@ -62,6 +62,19 @@ pub(super) fn more_bytes(cut: u64) -> String {
 }
 
 impl Splitter {
+    /// The line that has not ended, and how many more bytes it has.
+    pub(super) fn unfinished(&self) -> (&[u8], u64) {
+        (&self.partial, self.cut)
+    }
+
+    /// Goes on with a line that has not ended.
+    pub(super) fn resume(partial: &[u8], cut: u64) -> Splitter {
+        let mut splitter = Splitter::default();
+        splitter.keep(partial);
+        splitter.cut = splitter.cut.saturating_add(cut);
+        splitter
+    }
+
     /// Takes in bytes and hands out the lines that end in them.
     pub(super) fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(RawLine<'_>)) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {

@@ -8,12 +8,14 @@
 //! console.
 
 mod drain;
+mod handover;
 mod intake;
 mod line;
 mod ring;
 mod talker;
 
 pub use drain::Captured;
+pub use handover::{LeftPipe, Paused};
 
 use crate::console::Console;
 use crate::poller::Wake;

@@ -16,7 +16,7 @@ impl Rig {
     fn new() -> Rig {
         let folder = tempfile::tempdir().unwrap();
         let mut poller = Poller::new().unwrap();
-        let notify = Notify::listen(&folder.path().join("notify"), &mut poller).unwrap();
+        let notify = Notify::listen(&folder.path().join("notify"), None, &mut poller).unwrap();
         let sender = UnixDatagram::unbound().unwrap();
         sender.connect(notify.path().unwrap()).unwrap();
         let payload = Payload::Native(NativePayload::default());

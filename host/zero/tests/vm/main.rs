@@ -12,6 +12,7 @@ mod devices;
 mod idle;
 mod machine;
 mod power;
+mod reexec;
 mod rescue;
 mod services;
 mod third_party;
