@@ -24,9 +24,6 @@ const SUPERVISION: Supervision = Supervision::Restart {
     max: 1_000,
 };
 
-/// Where the target is held: steps in a second at so many Entes.
-const STEPS_AT: usize = 10_000;
-
 /// One population.
 #[derive(Debug)]
 struct Population {
@@ -173,14 +170,6 @@ impl Supervisors {
         let cost = |it: &Population| it.step.median();
         let (few, many) = (self.populations.first()?, self.populations.last()?);
         crate::stats::ratio(cost(many)?, cost(few)?)
-    }
-
-    /// Steps in a second at [`STEPS_AT`].
-    #[must_use]
-    pub fn steps_per_second(&self) -> Option<f64> {
-        let mut populations = self.populations.iter();
-        let found = populations.find(|it| it.entes == STEPS_AT)?;
-        Some(1.0 / found.step.median()?.as_secs_f64())
     }
 
     /// The table of this section.
