@@ -1,6 +1,6 @@
 //! What this version can enforce for a native Card. The rest is refused, never ignored.
 
-use arje_card::{Card, Fake, Limits, Payload, Readiness, Soma};
+use arje_card::{Card, Fake, Limits, Payload, Readiness};
 
 use ente_spawn::MAX_PASSED;
 use serde::Serialize;
@@ -17,7 +17,8 @@ const MAX_CREDENTIALS: usize = 64;
 
 /// Whether this version, on the running kernel, can enforce all that a Native Card says about its process.
 ///
-/// Of a Wasm Card it looks at what concerns the process that runs its component, if its `soma` asks for one. Virtual
+/// What cgroups can do depends on the machine: see [`check_settings`](crate::cgroup::check_settings). Of a Wasm Card it
+/// looks at what concerns the process that runs its component, if its `soma` asks for one. Virtual
 /// Cards are not this crate's business and pass.
 ///
 /// # Errors
@@ -37,7 +38,6 @@ fn enforceable_on(card: &Card, kernel: &Kernel) -> Result<(), Vec<String>> {
     }
     refused.extend(refusals(card, kernel));
     check_ipc(card, &mut refused);
-    check_soma(&card.soma, &mut refused);
     check_credentials(card, kernel, &mut refused);
     check_host_services(card, &mut refused);
     refused.extend(console_of(card).err());
@@ -53,7 +53,6 @@ fn component(card: &Card, kernel: &Kernel) -> Result<(), Vec<String>> {
     let mut refused = Vec::new();
     if !card.soma.is_off() {
         refused.extend(worker_refusals(card, kernel));
-        check_soma(&card.soma, &mut refused);
     }
     if refused.is_empty() {
         Ok(())
@@ -69,12 +68,6 @@ fn check_ipc(card: &Card, refused: &mut Vec<String>) {
             "permissions.ipc.allow: {}, but the one way there is for native Cards is the bus, {BUS:?}; remove it",
             json(name)
         ));
-    }
-}
-
-fn check_soma(soma: &Soma, refused: &mut Vec<String>) {
-    if soma.cgroup.any() {
-        refused.push(not_yet("soma.cgroup", &json(&soma.cgroup)));
     }
 }
 
@@ -156,8 +149,8 @@ fn not_yet(field: &str, found: &str) -> String {
 mod tests {
     use super::*;
     use arje_card::{
-        Cgroup, CpuMax, Credential, Dbus, Filesystem, Id, Ipc, LegacyPayload, Listen, ListenOn,
-        NativePayload, Networking, Permissions, Supervision,
+        Credential, Dbus, Filesystem, Id, Ipc, LegacyPayload, Listen, ListenOn, NativePayload,
+        Networking, Permissions, Supervision,
     };
     use serde_json::json;
 
@@ -215,20 +208,11 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused_by_field() {
-        let cases: [(&str, Change); 8] = [
+        let cases: [(&str, Change); 7] = [
             ("permissions.ipc.allow", |c| {
                 c.permissions.ipc.allow = vec!["wit-v1".into(), "wit-v2".into()];
             }),
             ("soma.rlimits.nproc", |c| c.soma.rlimits.nproc = Some(10)),
-            ("soma.cgroup", |c| {
-                c.soma.cgroup = Cgroup {
-                    cpu_max: Some(CpuMax {
-                        quota_us: 1000,
-                        period_us: 1000,
-                    }),
-                    ..Cgroup::default()
-                };
-            }),
             ("readiness", |c| c.readiness = Readiness::Announce),
             ("listen", |c| {
                 let on = ListenOn::Unix("/run/x".into());
@@ -270,14 +254,15 @@ mod tests {
     #[test]
     fn a_refusal_shows_what_the_card_says() {
         let mut card = unconfined();
-        card.soma.cgroup.cpu_weight = Some(50);
+        card.limits.mailbox = 1;
         card.dbus = Some(Dbus::default());
         let ending = "but this version cannot enforce it for native Cards; remove it";
         assert_eq!(
             enforceable_on(&card, &Kernel::complete()).unwrap_err(),
             [
-                format!("soma.cgroup: {{\"cpu_weight\":50}}, {ending}"),
                 format!("dbus: {{\"own\":[]}}, {ending}"),
+                "limits: set, but they are those of Wasm Cards; remove them, or use soma.rlimits"
+                    .to_owned(),
             ]
         );
     }

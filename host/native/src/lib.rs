@@ -9,6 +9,7 @@
 //! the order of its steps are written down in `docs/native.md`, what each permission means in `docs/confinement.md`.
 
 mod capture;
+pub mod cgroup;
 mod clone;
 mod confine;
 mod console;

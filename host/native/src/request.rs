@@ -34,7 +34,8 @@ pub struct StartRequest<'a> {
     pub passed: &'a [BorrowedFd<'a>],
     /// The program that runs the component of a Wasm Card, which is then started like a Native one.
     pub worker: Option<&'a str>,
-    /// The cgroup that the process is born into; without one it is born into the host's own.
+    /// The cgroup that the process is born into, with the Card's settings written; without one it is born into the
+    /// host's own.
     pub cgroup: Option<BorrowedFd<'a>>,
 }
 
@@ -75,6 +76,10 @@ impl Launcher {
         let card = request.card;
         let program = Program::of(request).ok_or(StartCause::NotNative)?;
         enforceable(card).map_err(StartCause::Unenforceable)?;
+        if card.soma.cgroup.any() && request.cgroup.is_none() {
+            let reason = "soma.cgroup: set, but this host gives the Ente no cgroup; remove it";
+            return Err(StartCause::Unenforceable(vec![reason.to_owned()]));
+        }
         let unenforceable = |reason| StartCause::Unenforceable(vec![reason]);
         let mut confinement = program.confinement(card).map_err(unenforceable)?;
         if program.is_native && !card.credentials.is_empty() {

@@ -4,7 +4,7 @@
 use crate::bus::Running;
 use crate::handover::{Keep, Kept, ListenRecord, NativeRecord};
 use crate::logs::{LeftPipe, Logs, Paused};
-use crate::natives::{Extras, Natives, Who};
+use crate::natives::{Extras, Natives, Told, Who};
 use crate::poller::Poller;
 use crate::workers::{self, Workers};
 use arje_bus::Telemetry;
@@ -19,7 +19,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Makes the Wasm host when the first component is to start: a seed without components does not
 /// pay for an engine.
@@ -116,6 +116,7 @@ impl Bodies {
     pub fn removed(&mut self, id: Id) {
         self.logs.remove(id);
         self.natives.services().removed(id);
+        self.natives.retire(id);
     }
 
     fn start_wasm(&mut self, card: &Arc<Card>, incarnation: Incarnation) -> Result<(), ExitStatus> {
@@ -343,36 +344,62 @@ impl Bodies {
         }
     }
 
-    /// Looks at the exec behind a watched status pipe.
-    pub fn exec_ready(&mut self, token: u64, poller: &Poller) -> Option<News> {
-        let (who, pid) = self.natives.exec_ready(token, poller)?;
-        if self.workers.has(who) {
-            return None; // not the process is the Ente, but the component that is to start in it
-        }
-        Some(News {
-            who,
-            report: Report::Started,
-            incarnated: Some(format!("pid={pid}")),
-        })
+    /// Something has happened behind a watched token.
+    pub fn watched(&mut self, token: u64, poller: &Poller) -> Option<News> {
+        let told = self.natives.watched(token, poller)?;
+        self.news(told)
     }
 
     /// A child was reaped.
-    pub fn reaped(&mut self, reaped: arje_native::Reaped, poller: &Poller) -> Vec<News> {
+    pub fn reaped(&mut self, reaped: arje_native::Reaped, poller: &mut Poller) -> Vec<News> {
         let pid = reaped.pid.as_raw();
-        let Some((who, status, just_started)) = self.natives.reaped(pid, reaped.status, poller)
-        else {
-            return Vec::new();
-        };
-        if self.workers.has(who) {
-            return self.worker_reaped(who, status).into_iter().collect();
+        let told = self.natives.reaped(pid, reaped.status, poller);
+        told.into_iter()
+            .filter_map(|told| self.news(told))
+            .collect()
+    }
+
+    /// When [`overdue`](Self::overdue) has something to tell at the latest.
+    pub fn deadline(&mut self) -> Option<Instant> {
+        self.natives.deadline()
+    }
+
+    /// Tells what is told because its time has come.
+    pub fn overdue(&mut self, now: Instant) -> Vec<News> {
+        let told: Vec<Told> = std::iter::from_fn(|| self.natives.overdue(now)).collect();
+        told.into_iter()
+            .filter_map(|told| self.news(told))
+            .collect()
+    }
+
+    /// Goes on with the cgroup of a process that was taken over.
+    pub fn take_over_cgroup(&mut self, card: &Card, who: Who) {
+        self.natives.take_over_cgroup(card, who);
+    }
+
+    /// Removes the cgroups of nobody.
+    pub fn sweep_cgroups(&self) {
+        self.natives.sweep_cgroups();
+    }
+
+    /// This Ente is not expected to start again soon: what was kept for that is given back.
+    pub fn retire(&mut self, id: Id) {
+        self.natives.retire(id);
+    }
+
+    /// What becomes of a process, told of the Ente whose body it is.
+    fn news(&mut self, told: Told) -> Option<News> {
+        match told {
+            // Not the process is the Ente, but the component that is to start in it.
+            Told::Runs(who, _) if self.workers.has(who) => None,
+            Told::Ended(who, status) if self.workers.has(who) => self.worker_reaped(who, status),
+            Told::Runs(who, pid) => Some(News {
+                who,
+                report: Report::Started,
+                incarnated: Some(format!("pid={pid}")),
+            }),
+            Told::Ended(who, status) => Some(News::new(who, Report::Exited(status))),
         }
-        let started = just_started.then(|| News {
-            who,
-            report: Report::Started,
-            incarnated: Some(format!("pid={pid}")),
-        });
-        let ended = News::new(who, Report::Exited(status));
-        started.into_iter().chain([ended]).collect()
     }
 
     /// The process of a component was reaped; what it had said is heard first.
@@ -404,7 +431,15 @@ impl Running for Bodies {
                 mem_bytes: host.memory_bytes(card.id),
                 ..Telemetry::default()
             },
-            _ => Telemetry::default(),
+            _ => {
+                let usage = self.natives.usage(card.id).unwrap_or_default();
+                Telemetry {
+                    mem_bytes: usage.memory_bytes,
+                    nproc: usage.tasks,
+                    cpu_usec: usage.cpu_usec,
+                    ..Telemetry::default()
+                }
+            }
         }
     }
 }

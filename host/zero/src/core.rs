@@ -190,9 +190,10 @@ impl Core {
         }
     }
 
-    fn arm(&self) -> io::Result<()> {
+    fn arm(&mut self) -> io::Result<()> {
         let leave_at = self.leave_at.filter(|_| self.down.is_none());
         let of_bus = self.bus.as_ref().and_then(Bus::next_deadline);
+        let of_bodies = self.bodies.deadline();
         let next = self
             .deadline
             .into_iter()
@@ -205,7 +206,8 @@ impl Core {
         let elapsed = self.began.elapsed();
         let after = next.map(|at| Duration::from_millis(at.0).saturating_sub(elapsed));
         let notice = self.down.as_ref().map(|down| down.notice.due());
-        let own = self.machine.hardware.due().into_iter().chain(notice).min();
+        let own = self.machine.hardware.due().into_iter().chain(notice);
+        let own = own.chain(of_bodies).min();
         let own = own.map(|at| at.saturating_duration_since(Instant::now()));
         self.poller.set_deadline(after.into_iter().chain(own).min())
     }
@@ -220,6 +222,9 @@ impl Core {
             Ready::Deadline => {
                 self.feed(EventKind::Timer);
                 self.expire_bus();
+                for news in self.bodies.overdue(Instant::now()) {
+                    self.tell(news);
+                }
             }
             Ready::Woken => {
                 self.take_wasm_events();
@@ -235,7 +240,7 @@ impl Core {
             }
             Ready::Watched(token) if self.notify.owns(token) => self.take_notifications(),
             Ready::Watched(token) => {
-                if let Some(news) = self.bodies.exec_ready(token, &self.poller) {
+                if let Some(news) = self.bodies.watched(token, &self.poller) {
                     self.tell(news);
                 }
             }
@@ -279,7 +284,7 @@ impl Core {
         let mut turn = Reaper::turn();
         for reaped in turn.by_ref() {
             self.pending
-                .extend(self.bodies.reaped(reaped, &self.poller));
+                .extend(self.bodies.reaped(reaped, &mut self.poller));
         }
         // One SIGCHLD may stand for many children; the others of this turn come first.
         self.reap_again = turn.more();
@@ -359,6 +364,9 @@ impl Core {
                 self.publish(id, incarnation, to, &cause);
                 if matches!(to, State::Ready | State::Done | State::Failed) {
                     self.came_up(id);
+                }
+                if matches!(to, State::Done | State::Failed | State::Declared) {
+                    self.bodies.retire(id);
                 }
             }
             Action::SetTimer { at } => self.deadline = at,

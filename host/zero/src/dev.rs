@@ -12,8 +12,9 @@ use crate::platform;
 use crate::poller::Poller;
 use crate::run_dir::RunDir;
 use crate::seed::{self, BadSeed};
-use crate::wiring::{self, Places};
+use crate::wiring::{self, Cgroups, Places};
 use arje_card::{Card, Payload};
+use arje_native::cgroup::Support;
 use arje_store::compiler::Compiler;
 use arje_store::{Sha256, Store, StoreError};
 use arje_wasm::Level;
@@ -65,11 +66,12 @@ fn run(args: &Args) -> Result<bool, String> {
     // Before anything is opened or done, so that what cannot be believed has changed nothing.
     let left = args.resume.map(Left::open).transpose();
     let left = left.map_err(|reason| format!("reexec: {reason}"))?;
+    let cgroups = Cgroups::of_a_process();
     let store = store_folder(args)?;
     let seed = match left {
         Some(_) => None,
         None => {
-            let (card, path) = load(args).map_err(|bad| bad.to_string())?;
+            let (card, path) = load(args, &cgroups.support).map_err(|bad| bad.to_string())?;
             prepare_modules(args, &card, &path, &store)?;
             Some((card, path))
         }
@@ -104,7 +106,7 @@ fn run(args: &Args) -> Result<bool, String> {
         (None, None) => return Err("there is nothing to run".to_owned()),
     };
     let notify = wiring::notify(&places, beginning.take_notify()?, &mut poller);
-    let mut bodies = wiring::bodies(&places, &logs, &notify, &poller)?;
+    let mut bodies = wiring::bodies(&places, cgroups.leaves, &logs, &notify, &poller)?;
     let socket = run_dir.path().join(BUS_SOCKET);
     let left = beginning.take_bus()?;
     let bus = wiring::bus(&socket, left, &mut bodies, (&logs, &console), &mut poller);
@@ -128,13 +130,13 @@ fn run(args: &Args) -> Result<bool, String> {
     Ok(ended.all_ready)
 }
 
-fn load(args: &Args) -> Result<(Card, PathBuf), BadSeed> {
+fn load(args: &Args, support: &Support) -> Result<(Card, PathBuf), BadSeed> {
     let given = args.seed.clone();
     let here = PathBuf::from("seed.card.json");
     match given.or_else(|| here.exists().then_some(here)) {
         Some(path) => {
             let session = std::env::var("ARJE_SESSION").ok();
-            let seed = seed::load(&path, session.as_deref())?;
+            let seed = seed::load(&path, session.as_deref(), support)?;
             for warning in &seed.warnings {
                 eprintln!("warning: {warning}");
             }
@@ -143,7 +145,7 @@ fn load(args: &Args) -> Result<(Card, PathBuf), BadSeed> {
         None => {
             let card = Card::from_json(BUILT_IN.as_bytes())
                 .map_err(|error| BadSeed(vec![error.to_string()]))?;
-            match platform::problems(&card) {
+            match platform::problems(&card, support) {
                 problems if problems.is_empty() => Ok((card, "(built in)".into())),
                 problems => Err(BadSeed(problems)),
             }

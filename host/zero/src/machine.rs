@@ -11,9 +11,10 @@ use crate::poller::Poller;
 use crate::poweroff;
 use crate::rescue;
 use crate::seed::{self, Seed};
-use crate::wiring::{self, Places};
+use crate::wiring::{self, Cgroups, Places};
 use crate::{down, lastwords, watchdog};
 use arje_card::Card;
+use arje_native::cgroup::Support;
 use arje_wasm::Level;
 use nix::sys::reboot::set_cad_enabled;
 use nix::sys::signal::Signal;
@@ -145,9 +146,13 @@ fn run(
     mut poller: Poller,
     left: Option<Left>,
 ) -> Result<Ended, String> {
+    let cgroups = Cgroups::of_the_machine();
+    if let Some(problem) = &cgroups.problem {
+        tracing::warn!("no cgroups for Entes: {problem}");
+    }
     let mut beginning = match left {
         Some(left) => Beginning::Left(left),
-        None => Beginning::Seed(load_seed(args, cmdline, console)?),
+        None => Beginning::Seed(load_seed(args, cmdline, &cgroups.support, console)?),
     };
     let places = Places {
         store: STORE.into(),
@@ -161,7 +166,7 @@ fn run(
     let logs = Logs::start(console.clone(), poller.wake_handle())
         .map_err(|error| format!("cannot take in output: {error}"))?;
     let notify = wiring::notify(&places, beginning.take_notify()?, &mut poller);
-    let mut bodies = wiring::bodies(&places, &logs, &notify, &poller)?;
+    let mut bodies = wiring::bodies(&places, cgroups.leaves, &logs, &notify, &poller)?;
     let socket = Path::new(arje_bus::SOCKET);
     let left = beginning.take_bus()?;
     let bus = wiring::bus(socket, left, &mut bodies, (&logs, console), &mut poller);
@@ -184,7 +189,12 @@ fn run(
 }
 
 /// Reads and checks the seed; whatever is wrong with it is on the console.
-fn load_seed(args: &Args, cmdline: &Cmdline, console: &Console) -> Result<Card, String> {
+fn load_seed(
+    args: &Args,
+    cmdline: &Cmdline,
+    support: &Support,
+    console: &Console,
+) -> Result<Card, String> {
     let path = cmdline
         .seed
         .clone()
@@ -194,7 +204,7 @@ fn load_seed(args: &Args, cmdline: &Cmdline, console: &Console) -> Result<Card, 
         card,
         path,
         warnings,
-    } = seed::load(&path, cmdline.session.as_deref()).map_err(|bad| {
+    } = seed::load(&path, cmdline.session.as_deref(), support).map_err(|bad| {
         for line in &bad.0 {
             console.line(line.as_str());
         }

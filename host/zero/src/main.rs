@@ -19,6 +19,7 @@ mod faults;
 mod handover;
 mod hardware;
 mod lastwords;
+mod leaves;
 mod logs;
 mod machine;
 mod mounts;

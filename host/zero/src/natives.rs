@@ -2,11 +2,13 @@
 
 mod handover;
 
+use crate::leaves::Leaves;
 use crate::poller::Poller;
 use crate::services::Services;
 use arje_card::{Card, Id};
+use arje_native::cgroup::Usage;
 use arje_native::{
-    ExecFailure, ExecOutcome, ExitStatus as NativeExit, Launcher, StartRequest, Started,
+    ExecFailure, ExecOutcome, ExitStatus as NativeExit, Launcher, StartRequest, Started, StepKind,
     read_death, read_exec_outcome, signal_group,
 };
 use arje_supervisor::{ExitStatus, Incarnation};
@@ -15,6 +17,7 @@ use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// How far up a process's ancestors are followed: a shell in a shell in a session, several times over.
 const MAX_ANCESTORS: usize = 64;
@@ -60,6 +63,7 @@ pub struct Natives {
     launcher: Launcher,
     services: Services,
     console: Option<PathBuf>,
+    leaves: Leaves,
     by_pid: HashMap<i32, Native>,
     pid_of: HashMap<Id, i32>,
     by_token: HashMap<u64, i32>,
@@ -68,14 +72,20 @@ pub struct Natives {
 }
 
 impl Natives {
-    /// With this launcher, these services and, for Cards that ask for the active console, this
-    /// terminal.
+    /// With this launcher, these services, these cgroups and, for Cards that ask for the active
+    /// console, this terminal.
     #[must_use]
-    pub fn new(launcher: Launcher, services: Services, console: Option<PathBuf>) -> Natives {
+    pub fn new(
+        launcher: Launcher,
+        services: Services,
+        leaves: Leaves,
+        console: Option<PathBuf>,
+    ) -> Natives {
         Natives {
             launcher,
             services,
             console,
+            leaves,
             by_pid: HashMap::new(),
             pid_of: HashMap::new(),
             by_token: HashMap::new(),
@@ -129,10 +139,15 @@ impl Natives {
         request.own_pid = &given.own_pid;
         request.credentials = given.credentials.as_deref();
         request.passed = &passed;
-        let started = self
-            .launcher
-            .start(&request)
-            .map_err(|error| start_failed("spawn", error))?;
+        request.cgroup = self.leaves.enter(card)?;
+        let started = match self.launcher.start(&request) {
+            Ok(started) => started,
+            Err(error) => {
+                // Should that be for its cgroup's sake, the next start gets another one.
+                self.leaves.retire(card.id);
+                return Err(start_failed("spawn", error));
+            }
+        };
         self.services.started(card, incarnation, given);
         let Started {
             pid,
@@ -170,29 +185,31 @@ impl Natives {
         &mut self.services
     }
 
-    /// Looks at the exec behind a token; the process id, if its program runs now.
-    pub fn exec_ready(&mut self, token: u64, poller: &Poller) -> Option<(Who, i32)> {
-        let pid = *self.by_token.get(&token)?;
-        let native = self.by_pid.get_mut(&pid)?;
-        let outcome = native.look(poller)?;
-        self.by_token.remove(&token);
-        (outcome == ExecOutcome::Started).then_some((native.who, pid))
+    /// Something has happened behind a watched token.
+    pub fn watched(&mut self, token: u64, poller: &Poller) -> Option<Told> {
+        if let Some(pid) = self.by_token.get(&token).copied() {
+            let native = self.by_pid.get_mut(&pid)?;
+            let outcome = native.look(poller)?;
+            self.by_token.remove(&token);
+            return (outcome == ExecOutcome::Started).then_some(Told::Runs(native.who, pid));
+        }
+        let (who, status) = self.leaves.changed(token, poller)?;
+        Some(Told::Ended(who, status))
     }
 
-    /// A child was reaped: whose it was, how its life ended, and whether that its program ran is
-    /// told only now, because it was faster than its status pipe. `None` for an orphan that PID 1
-    /// had adopted.
-    pub fn reaped(
-        &mut self,
-        pid: i32,
-        exit: NativeExit,
-        poller: &Poller,
-    ) -> Option<(Who, ExitStatus, bool)> {
-        let mut native = self.by_pid.remove(&pid)?;
-        let mut just_started = false;
+    /// A child was reaped. That its program ran may be told only now, because it was faster than its
+    /// status pipe; that its Ente has ended may be told later, when all that it left has gone.
+    /// Nothing for an orphan that PID 1 had adopted.
+    pub fn reaped(&mut self, pid: i32, exit: NativeExit, poller: &mut Poller) -> Vec<Told> {
+        let Some(mut native) = self.by_pid.remove(&pid) else {
+            return Vec::new();
+        };
+        let mut told = Vec::new();
         if let Exec::Pending(_, token) = native.exec {
             self.by_token.remove(&token);
-            just_started = native.look(poller) == Some(ExecOutcome::Started);
+            if native.look(poller) == Some(ExecOutcome::Started) {
+                told.push(Told::Runs(native.who, pid));
+            }
         }
         if self.pid_of.get(&native.who.id) == Some(&pid) {
             self.pid_of.remove(&native.who.id);
@@ -202,14 +219,13 @@ impl Natives {
             _ => None,
         };
         let status = match (native.exec, died.unwrap_or(exit)) {
-            (Exec::Failed(failure), _) => ExitStatus::StartFailed {
-                step: failure.step.name().to_owned(),
-                message: failure.reason(),
-            },
+            (Exec::Failed(failure), _) => exec_failed(failure),
             (_, NativeExit::Code(code)) => ExitStatus::Code(code),
             (_, NativeExit::Signal { number, .. }) => ExitStatus::Signal(number),
         };
-        Some((native.who, status, just_started))
+        let ended = self.leaves.ended(native.who, status, poller);
+        told.extend(ended.map(|(who, status)| Told::Ended(who, status)));
+        told
     }
 
     /// Whether this incarnation has a process.
@@ -226,25 +242,51 @@ impl Natives {
         self.pid_of.get(&id).map(|pid| pid.cast_unsigned())
     }
 
-    /// Which incarnation a process belongs to, by what it descends from: its own number, its session,
-    /// or one of its ancestors is that of an incarnation's first process.
+    /// Which incarnation a process belongs to: by its cgroup, which nobody leaves who may not write
+    /// there; where there are no cgroups, by what it descends from: its own number, its session, or
+    /// one of its ancestors is that of an incarnation's first process.
+    ///
+    /// A number may be another process's by the time of the answer, unless the caller holds a pidfd
+    /// that was opened before and is still alive afterwards.
     #[must_use]
     pub fn who_of(&self, pid: i32) -> Option<Who> {
         let known = |pid: i32| Some(self.by_pid.get(&pid)?.who);
+        if self.leaves.are_there() {
+            let of_cgroup = || known(*self.pid_of.get(&self.leaves.ente_of(pid)?)?);
+            return known(pid).or_else(of_cgroup);
+        }
         let session = || nix::unistd::getsid(Some(Pid::from_raw(pid))).ok();
         known(pid)
             .or_else(|| known(session()?.as_raw()))
             .or_else(|| ancestors(pid).find_map(known))
     }
 
-    /// The Ente that a process belongs to.
+    /// The Ente that a process belongs to, as [`who_of`](Self::who_of), and also while the first process
+    /// of the Ente is no more and others are on their way out.
     #[must_use]
     pub fn ente_of(&self, pid: i32) -> Option<Id> {
-        Some(self.who_of(pid)?.id)
+        let who = self.who_of(pid).map(|who| who.id);
+        who.or_else(|| self.leaves.ente_of(pid))
     }
 
-    /// Signals all processes of an Ente.
+    /// When [`overdue`](Self::overdue) has something to tell at the latest.
+    pub fn deadline(&mut self) -> Option<Instant> {
+        self.leaves.deadline()
+    }
+
+    /// The next end that is told although not everybody has gone.
+    pub fn overdue(&mut self, now: Instant) -> Option<Told> {
+        let (who, status) = self.leaves.overdue(now)?;
+        Some(Told::Ended(who, status))
+    }
+
+    /// Signals an Ente: SIGKILL goes to all its processes, that is to its cgroup, if there is one; any
+    /// other signal to the process group of its first process, which is what a program expects of its
+    /// init (a SIGTERM in each worker would cut short the orderly stop that their parent arranges).
     pub fn signal(&self, who: Who, signal: Signal) {
+        if signal == Signal::SIGKILL && self.runs(who) && self.leaves.kill(who.id) {
+            return;
+        }
         let native = self
             .pid_of
             .get(&who.id)
@@ -257,6 +299,34 @@ impl Natives {
             let _ = signal_group(pid, native.pidfd.as_fd(), signal);
         }
     }
+
+    /// This Ente is not expected to start again soon.
+    pub fn retire(&mut self, id: Id) {
+        self.leaves.retire(id);
+    }
+
+    /// What an Ente has used since its cgroup was made; `None` where it has none.
+    #[must_use]
+    pub fn usage(&self, id: Id) -> Option<Usage> {
+        self.leaves.usage(id)
+    }
+}
+
+/// What becomes of processes.
+#[derive(Debug)]
+pub enum Told {
+    /// Its program runs, as this process.
+    Runs(Who, i32),
+    /// It has ended, and so have all that it started.
+    Ended(Who, ExitStatus),
+}
+
+fn exec_failed(failure: ExecFailure) -> ExitStatus {
+    let mut message = failure.reason();
+    if failure.step == StepKind::Executor {
+        message.push_str("; the image must hold ente-spawn");
+    }
+    start_failed(failure.step.name(), message)
 }
 
 fn start_failed(step: &str, error: impl ToString) -> ExitStatus {

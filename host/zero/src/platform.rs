@@ -5,16 +5,20 @@
 
 use crate::workers;
 use arje_card::{Card, Entry, ListenOn, Payload, Readiness, WasmPayload};
+use arje_native::cgroup::{Support, check_places, check_settings};
 use arje_wasm::wire::MAX_SOCKETS;
 
-/// Everything in this tree that cannot be done, one line each.
+/// Everything in this tree that cannot be done, one line each. `support` is what cgroups can do here.
 #[must_use]
-pub fn problems(root: &Card) -> Vec<String> {
-    let mut all = Vec::new();
+pub fn problems(root: &Card, support: &Support) -> Vec<String> {
+    let places = check_places(root).into_iter();
+    let mut all: Vec<String> = places
+        .map(|(label, problem)| format!("Card `{label}`: {problem}"))
+        .collect();
     let mut open = vec![root];
     while let Some(card) = open.pop() {
         all.extend(
-            of_card(card)
+            of_card(card, support)
                 .into_iter()
                 .map(|problem| format!("Card `{}`: {problem}", card.label)),
         );
@@ -23,11 +27,17 @@ pub fn problems(root: &Card) -> Vec<String> {
     all
 }
 
-fn of_card(card: &Card) -> Vec<String> {
+fn of_card(card: &Card, support: &Support) -> Vec<String> {
     match &card.payload {
-        Payload::Wasm(payload) => wasm(card, payload),
+        Payload::Wasm(payload) => {
+            let mut problems = wasm(card, payload);
+            problems.extend(check_settings(&card.soma.cgroup, support));
+            problems
+        }
         Payload::Native(_) | Payload::Legacy(_) => {
-            arje_native::enforceable(card).err().unwrap_or_default()
+            let mut problems = arje_native::enforceable(card).err().unwrap_or_default();
+            problems.extend(check_settings(&card.soma.cgroup, support));
+            problems
         }
         Payload::Virtual => container(card),
     }

@@ -145,10 +145,23 @@ impl Poller {
     ///
     /// epoll_ctl(2) fails.
     pub fn watch(&mut self, fd: impl AsFd) -> io::Result<u64> {
+        self.add(fd, EpollFlags::EPOLLIN)
+    }
+
+    /// Watches a file of the kernel's that polls as urgent when it has changed, such as `cgroup.events`;
+    /// returns its token.
+    ///
+    /// # Errors
+    ///
+    /// epoll_ctl(2) fails.
+    pub fn watch_urgent(&mut self, fd: impl AsFd) -> io::Result<u64> {
+        self.add(fd, EpollFlags::EPOLLPRI)
+    }
+
+    fn add(&mut self, fd: impl AsFd, what: EpollFlags) -> io::Result<u64> {
         let token = self.next_token;
         self.next_token += 1; // 2^64 starts are out of reach
-        self.epoll
-            .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?;
+        self.epoll.add(fd, EpollEvent::new(what, token))?;
         Ok(token)
     }
 

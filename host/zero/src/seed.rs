@@ -2,6 +2,7 @@
 
 use crate::platform;
 use arje_card::Card;
+use arje_native::cgroup::Support;
 use arje_supervisor::{Event, EventKind, Millis, Supervisor};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -50,13 +51,13 @@ pub fn find_in_image() -> PathBuf {
 ///
 /// The seed cannot be read, is invalid, or asks for something that cannot be enforced here. A bad
 /// fragment is not an error: it is a warning, and the base boots.
-pub fn load(path: &Path, session: Option<&str>) -> Result<Seed, BadSeed> {
+pub fn load(path: &Path, session: Option<&str>, support: &Support) -> Result<Seed, BadSeed> {
     let mut card = read(path)?;
     let mut warnings: Vec<String> = card.warnings().iter().map(ToString::to_string).collect();
     // Reading has validated it, and the core is about to adopt it; only this is left to ask.
-    enforceable(&card)?;
+    enforceable(&card, support)?;
     if let Some(name) = session {
-        warnings.extend(append_session(&mut card, name));
+        warnings.extend(append_session(&mut card, name, support));
     }
     Ok(Seed {
         card,
@@ -71,7 +72,7 @@ fn read(path: &Path) -> Result<Card, BadSeed> {
 }
 
 /// Appends `session-NAME.card.json`; the warnings that came of it.
-fn append_session(card: &mut Card, name: &str) -> Vec<String> {
+fn append_session(card: &mut Card, name: &str, support: &Support) -> Vec<String> {
     if name.is_empty()
         || !name
             .chars()
@@ -85,7 +86,7 @@ fn append_session(card: &mut Card, name: &str) -> Vec<String> {
     let mut with = card.clone();
     let appended = read(&path).and_then(|fragment| {
         let skipped = arje_card::append_fragment(&mut with, fragment);
-        bootable(&with).map(|()| skipped)
+        bootable(&with, support).map(|()| skipped)
     });
     match appended {
         Ok(skipped) => {
@@ -103,8 +104,8 @@ fn append_session(card: &mut Card, name: &str) -> Vec<String> {
 }
 
 /// Whether this version, on this machine, does all that the tree asks for.
-fn enforceable(card: &Card) -> Result<(), BadSeed> {
-    match platform::problems(card) {
+fn enforceable(card: &Card, support: &Support) -> Result<(), BadSeed> {
+    match platform::problems(card, support) {
         problems if problems.is_empty() => Ok(()),
         problems => Err(BadSeed(problems)),
     }
@@ -112,11 +113,11 @@ fn enforceable(card: &Card) -> Result<(), BadSeed> {
 
 /// Whether a tree put together here can come to life: valid as a whole, nothing in it that this version cannot
 /// do, and nothing that the supervisor refuses (a circle, for example).
-fn bootable(card: &Card) -> Result<(), BadSeed> {
+fn bootable(card: &Card, support: &Support) -> Result<(), BadSeed> {
     let lines = |text: String| BadSeed(text.lines().map(str::to_owned).collect());
     card.validate()
         .map_err(|report| lines(report.to_string()))?;
-    enforceable(card)?;
+    enforceable(card, support)?;
     let adopt = EventKind::Adopt {
         parent: None,
         cards: vec![card.clone()],

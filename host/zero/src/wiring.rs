@@ -3,12 +3,14 @@
 use crate::bodies::{Bodies, MakeHost};
 use crate::bus::Bus;
 use crate::console::Console;
+use crate::leaves::Leaves;
 use crate::logs::Logs;
 use crate::natives::Natives;
 use crate::notify::Notify;
 use crate::poller::Poller;
 use crate::services::Services;
 use crate::workers::Workers;
+use arje_native::cgroup::{CgroupTree, Controllers, Support};
 use arje_native::{Launcher, Output, Program};
 use arje_store::{Sha256, Store};
 use arje_wasm::{Host, HostConfig};
@@ -45,6 +47,47 @@ pub fn notify(places: &Places, left: Option<OwnedFd>, poller: &mut Poller) -> No
     })
 }
 
+/// The cgroups of native Entes, and which settings of Cards they can enforce.
+pub struct Cgroups {
+    /// Where they are; `None` where there are none.
+    pub leaves: Leaves,
+    /// What they can enforce.
+    pub support: Support,
+    /// Why there are none.
+    pub problem: Option<String>,
+}
+
+impl Cgroups {
+    /// Those of the machine's init.
+    #[must_use]
+    pub fn of_the_machine() -> Cgroups {
+        Cgroups::new(CgroupTree::open("ente", Controllers::Enable), false)
+    }
+
+    /// Those of a developer's process, which are removed in the end. Its own cgroup is left as it is,
+    /// so that there are no more controllers than somebody has switched on in it.
+    #[must_use]
+    pub fn of_a_process() -> Cgroups {
+        let name = format!("ente-{}", std::process::id());
+        Cgroups::new(CgroupTree::open(&name, Controllers::AsTheyAre), true)
+    }
+
+    fn new(tree: Result<CgroupTree, arje_native::cgroup::CgroupError>, tidy: bool) -> Cgroups {
+        match tree {
+            Ok(tree) => Cgroups {
+                support: Support::of(&tree),
+                leaves: Leaves::new(Some(tree), tidy),
+                problem: None,
+            },
+            Err(error) => Cgroups {
+                support: Support::none(format!("this host has no cgroups for Entes ({error})")),
+                leaves: Leaves::new(None, tidy),
+                problem: Some(error.to_string()),
+            },
+        }
+    }
+}
+
 /// The parts that run payloads.
 ///
 /// # Errors
@@ -52,6 +95,7 @@ pub fn notify(places: &Places, left: Option<OwnedFd>, poller: &mut Poller) -> No
 /// The launcher cannot be made.
 pub fn bodies(
     places: &Places,
+    leaves: Leaves,
     logs: &Logs,
     notify: &Notify,
     poller: &Poller,
@@ -66,7 +110,7 @@ pub fn bodies(
         notify.path().map(Path::to_owned),
         places.credentials.clone(),
     );
-    let natives = Natives::new(launcher, services, places.terminal.clone());
+    let natives = Natives::new(launcher, services, leaves, places.terminal.clone());
     let workers = Workers::new(&places.worker);
     let make_host = make_host(&places.store, logs, poller);
     Ok(Bodies::new(natives, logs.clone(), workers, make_host))

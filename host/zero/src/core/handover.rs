@@ -265,6 +265,7 @@ impl Core {
         let lives: BTreeSet<Who> = self.lives().collect();
         self.bodies
             .take_over(inventory.natives, &mut kept, &lives, &mut self.poller)?;
+        self.take_over_cgroups(&lives);
         for record in &inventory.listening {
             // An Ente that was removed has no sockets.
             let card = self.supervisor.card(record.id).cloned();
@@ -289,6 +290,16 @@ impl Core {
         ));
         self.feed(EventKind::Timer);
         Ok(())
+    }
+
+    /// Those of the processes that go on; those of Entes that have none are not needed any more.
+    fn take_over_cgroups(&mut self, lives: &BTreeSet<Who>) {
+        for who in lives {
+            if let Some(card) = self.supervisor.card(who.id) {
+                self.bodies.take_over_cgroup(card, *who);
+            }
+        }
+        self.bodies.sweep_cgroups();
     }
 
     /// Devices may have come and gone while nobody listened.

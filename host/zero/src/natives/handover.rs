@@ -130,6 +130,24 @@ impl Natives {
         }
         Ok(())
     }
+
+    /// Goes on with the cgroup of a process that was taken over. Without it the process goes on, too, but
+    /// is reached by its process group only.
+    pub fn take_over_cgroup(&mut self, card: &Card, who: Who) {
+        if self.runs(who)
+            && let Err(error) = self.leaves.take_over(card)
+        {
+            tracing::warn!(
+                "Ente `{}` is without its cgroup from now on: {error}",
+                card.label
+            );
+        }
+    }
+
+    /// Removes the cgroups of nobody.
+    pub fn sweep_cgroups(&self) {
+        self.leaves.sweep();
+    }
 }
 
 /// Whether a descriptor is the pidfd of a child that has not been reaped.

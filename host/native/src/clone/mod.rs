@@ -6,6 +6,8 @@
 //! a while or for ever, and PID 1 must not stand still with it. So every child has a [`Slot`] of its own, with its
 //! stack and all that it reads, and the kernel itself says when the child has let go of it (`CLONE_CHILD_CLEARTID`).
 
+mod child;
+
 use std::ffi::{CString, c_char, c_void};
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -13,9 +15,11 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ente_spawn::{FAILURE_EXIT_CODE, FIRST_PASSED_FD, MAX_PASSED, MESSAGE_BYTES, StepKind};
 use nix::errno::Errno;
 use nix::unistd::Pid;
+
+pub(crate) use child::Move;
+use child::{Job, MAX_MOVES, child};
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("the child's system calls are written for x86-64");
@@ -33,19 +37,6 @@ const PATIENCE: Duration = Duration::from_millis(20);
 const SLOT_BYTES: usize = 4 * PAGE;
 const PAGE: usize = 4096;
 
-/// Descriptors that a start moves: 0-2, plan, status pipe, passed ones.
-const MAX_MOVES: usize = FIRST_PASSED_FD as usize + MAX_PASSED as usize;
-
-/// One descriptor and the number it gets in the child.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub(crate) struct Move {
-    /// Its number now, above all targets.
-    pub(crate) from: RawFd,
-    /// Its number in the executor.
-    pub(crate) to: RawFd,
-}
-
 /// What a child is given.
 pub(crate) struct Child<'a> {
     /// All descriptors that the executor is to have.
@@ -58,20 +49,6 @@ pub(crate) struct Child<'a> {
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
     /// Whether the executor is the first process of a PID namespace of its own.
     pub(crate) pid_namespace: bool,
-}
-
-/// Everything that the child reads. It lives in the child's slot.
-#[repr(C, align(16))]
-struct Job {
-    /// Not 0 while the child uses the slot; the kernel clears it (`CLONE_CHILD_CLEARTID`, set_tid_address(2)).
-    taken: AtomicU32,
-    status: RawFd,
-    program: *const c_char,
-    argv: [*const c_char; 2],
-    envp: [*const c_char; 1],
-    files: libc::rlimit,
-    count: usize,
-    moves: [Move; MAX_MOVES],
 }
 
 /// Clones children that execute one program.
@@ -95,7 +72,7 @@ impl Cloner {
     }
 
     /// Makes a child that gives its descriptors their numbers and executes the executor. If it cannot, the status
-    /// pipe says so ([`StepKind::Executor`]).
+    /// pipe says so ([`StepKind::Executor`](ente_spawn::StepKind::Executor)).
     ///
     /// # Errors
     /// Those of clone3(2), among them `EAGAIN` (too many processes, `pids.max` included), `EMFILE` (no room for the
@@ -346,85 +323,6 @@ fn set_signal_mask(mask: u64) -> u64 {
         );
     }
     before
-}
-
-/// The child. Only system calls from here on, and no operation that could panic.
-///
-/// # Safety
-/// Runs in the new process, on its own stack, with a job that stays as it is.
-unsafe extern "C" fn child(job: *const Job) -> ! {
-    // SAFETY: `job` is valid for reads; the first `count` of its moves are set, and `count` is at most their number.
-    // The system calls get numbers, and pointers into the job or to constants.
-    unsafe {
-        let moves = (&raw const (*job).moves).cast::<Move>();
-        let mut index = 0;
-        while index < (*job).count {
-            let entry = moves.add(index);
-            let result = system_call(
-                libc::SYS_dup2,
-                [(*entry).from as u64, (*entry).to as u64, 0, 0],
-            );
-            if result < 0 {
-                fail((*job).status, result);
-            }
-            index = index.wrapping_add(1);
-        }
-        let files = (&raw const (*job).files) as u64;
-        let result = system_call(
-            libc::SYS_prlimit64,
-            [0, u64::from(libc::RLIMIT_NOFILE), files, 0],
-        );
-        if result < 0 {
-            fail((*job).status, result);
-        }
-        let argv = (&raw const (*job).argv) as u64;
-        let envp = (&raw const (*job).envp) as u64;
-        let result = system_call(libc::SYS_execve, [(*job).program as u64, argv, envp, 0]);
-        fail((*job).status, result)
-    }
-}
-
-/// Says on the status pipe that the executor could not be executed, and ends, as the executor does it.
-///
-/// # Safety
-/// Only in the child.
-unsafe fn fail(status: RawFd, result: i64) -> ! {
-    let [a, b, c, d, ..] = result.wrapping_neg().to_le_bytes();
-    let failure: [u8; MESSAGE_BYTES] = [StepKind::Executor as u8, a, b, c, d];
-    // SAFETY: the first call reads the bytes above; the second one ends the process.
-    unsafe {
-        let bytes = failure.as_ptr() as u64;
-        system_call(
-            libc::SYS_write,
-            [status as u64, bytes, MESSAGE_BYTES as u64, 0],
-        );
-        loop {
-            system_call(libc::SYS_exit_group, [FAILURE_EXIT_CODE as u64, 0, 0, 0]);
-        }
-    }
-}
-
-/// A system call that leaves `errno` alone: it is the parent's. Returns a negative error number when it fails.
-///
-/// # Safety
-/// As the call itself.
-unsafe fn system_call(number: i64, arguments: [u64; 4]) -> i64 {
-    let [a, b, c, d] = arguments;
-    let result;
-    // SAFETY: the registers that the kernel uses are declared; what the call does is the caller's to argue.
-    unsafe {
-        std::arch::asm!(
-            "syscall",
-            inlateout("rax") number => result,
-            in("rdi") a,
-            in("rsi") b,
-            in("rdx") c,
-            in("r10") d,
-            out("rcx") _,
-            out("r11") _,
-        );
-    }
-    result
 }
 
 #[cfg(test)]
