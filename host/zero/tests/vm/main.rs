@@ -7,11 +7,15 @@
 
 mod boot;
 mod bus;
+mod cgroups;
+mod chaos;
 mod confinement;
 mod devices;
+mod hostile;
 mod idle;
 mod machine;
 mod power;
+mod programs;
 mod reexec;
 mod rescue;
 mod services;

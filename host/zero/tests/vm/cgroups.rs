@@ -1,0 +1,130 @@
+//! What `soma.cgroup` says is enforced, by a kernel that has the controllers.
+
+use crate::machine::{self, Booted, folder, native, seed, shell, tree};
+use serde_json::{Value, json};
+
+/// A native Card with a cgroup named like itself.
+fn limited(label: &str, script: &str, mut cgroup: Value) -> Value {
+    cgroup["path"] = json!(label);
+    let mut card = native(
+        label,
+        "/bin/sh",
+        &["-c", script],
+        json!({"Restart": {"initial": 500, "max": 500}}),
+    );
+    card["start_limit"] = json!({"burst": 1000, "interval_ms": 1000});
+    card["soma"] = json!({"cgroup": cgroup});
+    card
+}
+
+/// Waits in the guest until a shell condition holds.
+fn until(booted: &mut Booted, condition: &str) {
+    booted.run(&format!("until {condition}; do usleep 20000; done"));
+}
+
+#[test]
+fn limits_of_cgroups_hold() {
+    let spin = "while :; do :; done";
+    let forks = "i=0; while [ $i -lt 20 ]; do sleep 1000 & i=$((i+1)); done; wait";
+    let cards = vec![
+        shell(),
+        limited(
+            "everything",
+            "sleep 100000",
+            json!({
+                "cpu_weight": 50, "io_weight": 70, "memory_max": 67_108_864, "memory_high": 50_331_648,
+                "pids_max": 9, "cpu_max": {"quota_us": 50_000, "period_us": 100_000},
+            }),
+        ),
+        limited("pids", forks, json!({"pids_max": 6})),
+        limited(
+            "memory",
+            "tail /dev/zero",
+            json!({"memory_max": 16_777_216}),
+        ),
+        limited(
+            "high",
+            "head -c 30000000 /dev/zero | tail -c 25000000 | sleep 100000",
+            json!({"memory_high": 4_194_304}),
+        ),
+        limited("cpu", spin, json!({"cpu_max": {"quota_us": 5_000}})),
+        limited(
+            "io",
+            "sleep 100000",
+            json!({"io_max": [{"device": "1:0", "wbps": 65_536}]}),
+        ),
+    ];
+    let mut booted = Booted::to_prompt(&seed(cards));
+
+    // All settings, as the kernel understood them.
+    until(
+        &mut booted,
+        "grep -q . /sys/fs/cgroup/ente/everything/cgroup.procs",
+    );
+    for (file, value) in [
+        ("cpu.weight", "50"),
+        ("io.weight", "default 70"),
+        ("memory.max", "67108864"),
+        ("memory.high", "50331648"),
+        ("pids.max", "9"),
+        ("cpu.max", "50000 100000"),
+    ] {
+        booted.run(&format!(
+            "grep -qx '{value}' /sys/fs/cgroup/ente/everything/{file}"
+        ));
+    }
+
+    // And that they bite: each of these events is one that only a limit makes.
+    until(
+        &mut booted,
+        "grep -q 'max [1-9]' /sys/fs/cgroup/ente/pids/pids.events",
+    );
+    until(
+        &mut booted,
+        "dmesg | grep -q 'constraint=CONSTRAINT_MEMCG.*ente/memory'",
+    );
+    booted.wait("Ente memory: ended by signal 9");
+    until(
+        &mut booted,
+        "grep -q 'high [1-9]' /sys/fs/cgroup/ente/high/memory.events",
+    );
+    until(
+        &mut booted,
+        "grep -q 'nr_throttled [1-9]' /sys/fs/cgroup/ente/cpu/cpu.stat",
+    );
+
+    // A device that is not there fails the start, with the setting; the Ente starts when it has come.
+    booted.wait(
+        "Ente io: could not be started: cgroup: cannot set soma.cgroup.io_max to 1:0 wbps=65536: ",
+    );
+
+    // Every process is where its Ente's cgroup is, PID 1 is in none, and a refused start leaves none.
+    booted.run("grep -q '^0::/ente/01J' /proc/self/cgroup && grep -qx '0::/' /proc/1/cgroup");
+    booted.run("! grep -q . /sys/fs/cgroup/ente/cgroup.procs");
+}
+
+#[test]
+fn what_cgroups_cannot_enforce_is_refused_at_load() {
+    let cards = vec![
+        shell(),
+        limited("first", "sleep 1000", json!({"memory_max": 4_194_304})),
+        limited("second", "sleep 1000", json!({"pids_max": 5})),
+        {
+            let mut inside = limited("third", "sleep 1000", json!({}));
+            inside["soma"]["cgroup"]["path"] = json!("second/inner");
+            inside
+        },
+    ];
+    let inputs = folder();
+    let image = tree(inputs.path(), &seed(cards));
+    let booted = Booted::with_tree(folder(), &image, |machine| {
+        machine.append = vec!["cgroup_disable=memory".into()];
+    });
+    booted.wait("rescue# ");
+    booted.wait(
+        "Card `first`: soma.cgroup.memory_max: 4194304, but cgroups have no memory.max here: ",
+    );
+    booted.wait("Card `third`: soma.cgroup.path: \"second/inner\" lies in \"second\", the cgroup of `second`; give each its own");
+    assert!(!booted.vm.console().contains("Card `second`"));
+    assert!(!booted.vm.console().contains(machine::PROMPT));
+}
