@@ -330,8 +330,9 @@ fn a_program_that_expects_systemd_can_notify_it() {
     let mut legacy = card("legacy", payload, json!("OneShot"));
     legacy["readiness"] = json!("exit");
     let mut dev = Dev::start(folder(), vec![legacy]);
-    dev.wait("legacy: test result: ok");
-    assert!(dev.stop().0);
+    dev.wait("the seed is up");
+    let (ready, lines) = dev.stop();
+    assert!(ready, "{lines:?}");
 }
 
 // --- sockets -------------------------------------------------------------------------------------
