@@ -140,6 +140,8 @@ impl<'p> Images<'p> {
             return Ok(built.clone());
         }
         let (mut tree, milestones) = match image.init() {
+            // A thousand services are not held to their lines on a slow console: they have their own word.
+            Init::Arje if matches!(image, Image::Under(..)) => (self.arje(image)?.0, Vec::new()),
             Init::Arje => self.arje(image)?,
             Init::Busybox => (self.busybox(image)?, Vec::new()),
             Init::Runit | Init::S6 => (self.folders(image)?, Vec::new()),
