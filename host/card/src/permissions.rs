@@ -34,7 +34,7 @@ pub enum Networking {
     None,
     /// Connecting and listening on the loopback interface.
     Loopback,
-    /// Connecting to anywhere; listening on loopback only.
+    /// Connecting to anywhere; never listening.
     Outbound,
     /// Connecting and listening anywhere.
     Full,

@@ -15,7 +15,7 @@ use arje_card::Id;
 
 /// Serves two sockets in this folder: `bus.sock`, and `future.sock`, which speaks later versions only.
 pub fn serve(folder: &Path) {
-    serve_at(&folder.join("bus.sock"), |stream| talk(stream));
+    serve_at(&folder.join("bus.sock"), talk);
     serve_at(&folder.join("future.sock"), |mut stream| {
         let versions = Versions {
             oldest: 7,
