@@ -9,6 +9,7 @@ use std::path::Path;
 use ente_spawn::{FIRST_PASSED_FD, PLAN_FD, STATUS_FD};
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::Mode;
 
 use crate::clone::Move;
@@ -27,6 +28,21 @@ pub(crate) fn sealed(bytes: &[u8]) -> std::io::Result<OwnedFd> {
         | SealFlag::F_SEAL_SEAL;
     fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
     Ok(file.into())
+}
+
+/// Raises this process's limit of descriptors as far as the kernel allows: a native Ente costs its host up to seven (its
+/// pidfd, its status pipe, two pipes for its output, two files of its cgroup, and its sockets), and the kernel gives init
+/// 1024.
+///
+/// # Errors
+/// The limit stays as it is.
+pub fn raise_descriptor_limit() -> nix::Result<()> {
+    let most = std::fs::read_to_string("/proc/sys/fs/nr_open").unwrap_or_default();
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let most = most.trim().parse().unwrap_or(hard);
+    // Beyond the hard limit only with CAP_SYS_RESOURCE, which a developer's process lacks.
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)
+        .or_else(|_| setrlimit(Resource::RLIMIT_NOFILE, hard, hard))
 }
 
 /// A copy of a descriptor with a number of at least `lowest`.

@@ -21,6 +21,9 @@ use crate::environment::Environment;
 /// File mode creation mask of every native Ente: nothing it makes is writable by others.
 const UMASK: u32 = 0o022;
 
+/// Descriptors that `select(2)` can wait for (`FD_SETSIZE`).
+const SELECTABLE: u64 = 1024;
+
 /// Where the executor is.
 #[derive(Debug)]
 pub enum Program {
@@ -164,9 +167,9 @@ pub struct Launcher {
 }
 
 impl Launcher {
-    /// Takes note of where things are, and of what of the present environment and limits is inherited: a PID 1 that
-    /// raises its own limit of descriptors later does not raise that of its Entes, which may rely on a low one
-    /// (`select(2)` takes descriptors below 1024 only).
+    /// Takes note of where things are, and of what of the present environment and limits is inherited. The soft limit
+    /// of descriptors is 1024 at most, however many the host has: a program that uses `select(2)` could do nothing with
+    /// more, and one that can use more raises it up to the hard limit.
     ///
     /// # Errors
     /// `EMFILE` and the like where the executor is an open file; `EINVAL` where its path contains a NUL character.
@@ -187,7 +190,7 @@ impl Launcher {
             output,
             inherited: Environment::inherited(std::env::vars_os()),
             files: libc::rlimit {
-                rlim_cur: soft,
+                rlim_cur: soft.min(SELECTABLE),
                 rlim_max: hard,
             },
         })

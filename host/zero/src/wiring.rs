@@ -105,6 +105,10 @@ pub fn bodies(
         Output::Device(places.output.clone()),
     )
     .map_err(|errno| format!("cannot prepare starting processes: {errno}"))?;
+    // After the launcher has noted what Entes inherit.
+    if let Err(errno) = arje_native::raise_descriptor_limit() {
+        tracing::warn!("cannot raise the limit of descriptors: {errno}");
+    }
     let services = Services::new(
         logs.clone(),
         notify.path().map(Path::to_owned),
