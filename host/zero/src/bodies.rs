@@ -8,7 +8,7 @@ use crate::natives::{Extras, Natives, Told, Who};
 use crate::poller::Poller;
 use crate::workers::{self, Workers};
 use arje_bus::Telemetry;
-use arje_card::{Card, Id, Payload};
+use arje_card::{Card, CardKind, Id, Payload};
 use arje_supervisor::{
     Command, ExitStatus, Incarnation, ReadyBy, Report, StopReason as Why, TrapKind,
 };
@@ -244,6 +244,12 @@ impl Bodies {
     #[must_use]
     pub fn ente_of(&self, pid: i32) -> Option<Id> {
         self.natives.ente_of(pid)
+    }
+
+    /// Whether there is anything to run. A container has nothing.
+    #[must_use]
+    pub fn runs(card: &Card) -> bool {
+        card.payload != Payload::Virtual && card.kind != CardKind::Data
     }
 
     /// Whether it ends with this image: it runs inside of it, or in a worker that only this image can

@@ -5,8 +5,10 @@ mod bus;
 mod handover;
 mod leaving;
 mod notify;
+mod resume;
+mod switch_root;
 
-pub use handover::{Beginning, Left};
+pub use resume::{Beginning, Left};
 
 use crate::bodies::{Bodies, News};
 use crate::bus::Bus;
@@ -90,6 +92,8 @@ pub struct Core {
     owner_uid: u32,
     /// A hand-over to another image under way, and how many there were.
     handover: Option<handover::Handover>,
+    /// A move to another root under way.
+    moving: Option<switch_root::Moving>,
     generation: u64,
 }
 
@@ -127,6 +131,7 @@ impl Core {
             bus: None,
             owner_uid: nix::unistd::geteuid().as_raw(),
             handover: None,
+            moving: None,
             generation: 0,
         }
     }
@@ -162,6 +167,7 @@ impl Core {
         loop {
             self.settle();
             self.go_on_with_handover();
+            self.go_on_with_move()?;
             self.settle();
             if self.finished {
                 return Ok(self.ended());
@@ -200,6 +206,7 @@ impl Core {
             .chain(leave_at)
             .chain(of_bus)
             .chain(self.handover_deadline())
+            .chain(self.move_deadline())
             .min();
         // To the nanosecond, though the clock of the events counts whole milliseconds: when the timer
         // has expired, that clock shows the deadline, and not a millisecond is lost to rounding.

@@ -98,10 +98,10 @@ fn run(args: &Args) -> Result<bool, String> {
     let logs =
         Logs::start(console.clone(), poller.wake_handle()).map_err(|error| error.to_string())?;
     let mut beginning = match (left, seed) {
-        (Some(left), _) => Beginning::Left(left),
+        (Some(left), _) => Beginning::Left(Box::new(left), None),
         (None, Some((card, path))) => {
             announce_seed(&console, &path);
-            Beginning::Seed(card)
+            Beginning::Seed(Box::new(card))
         }
         (None, None) => return Err("there is nothing to run".to_owned()),
     };
@@ -110,7 +110,7 @@ fn run(args: &Args) -> Result<bool, String> {
     let socket = run_dir.path().join(BUS_SOCKET);
     let left = beginning.take_bus()?;
     let bus = wiring::bus(&socket, left, &mut bodies, (&logs, &console), &mut poller);
-    if let Beginning::Seed(card) = &beginning {
+    if let Some(card) = beginning.seed() {
         announce_genesis(&console, card);
     }
     let machine = MachineParts {

@@ -21,7 +21,7 @@ use nix::sys::signal::Signal;
 use std::convert::Infallible;
 use std::fs::{self, OpenOptions};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The first milestone; the only line that also goes to the kernel's log.
@@ -151,8 +151,21 @@ fn run(
         tracing::warn!("no cgroups for Entes: {problem}");
     }
     let mut beginning = match left {
-        Some(left) => Beginning::Left(left),
-        None => Beginning::Seed(load_seed(args, cmdline, &cgroups.support, console)?),
+        Some(left) => {
+            let seed = left.parcel.inventory.new_root.then(|| {
+                // What the kernel was told may have been about the initramfs.
+                let named = cmdline.seed.clone().filter(|path| path.exists());
+                load_seed(named, args, cmdline, &cgroups.support, console)
+            });
+            Beginning::Left(Box::new(left), seed.transpose()?.map(Box::new))
+        }
+        None => Beginning::Seed(Box::new(load_seed(
+            cmdline.seed.clone(),
+            args,
+            cmdline,
+            &cgroups.support,
+            console,
+        )?)),
     };
     let places = Places {
         store: STORE.into(),
@@ -170,7 +183,7 @@ fn run(
     let socket = Path::new(arje_bus::SOCKET);
     let left = beginning.take_bus()?;
     let bus = wiring::bus(socket, left, &mut bodies, (&logs, console), &mut poller);
-    if let Beginning::Seed(card) = &beginning {
+    if let Some(card) = beginning.seed() {
         announce_genesis(console, card);
     }
     let timeout = cmdline.watchdog.unwrap_or(watchdog::DEFAULT);
@@ -190,14 +203,13 @@ fn run(
 
 /// Reads and checks the seed; whatever is wrong with it is on the console.
 fn load_seed(
+    named: Option<PathBuf>,
     args: &Args,
     cmdline: &Cmdline,
     support: &Support,
     console: &Console,
 ) -> Result<Card, String> {
-    let path = cmdline
-        .seed
-        .clone()
+    let path = named
         .or_else(|| args.seed.clone())
         .unwrap_or_else(seed::find_in_image);
     let Seed {

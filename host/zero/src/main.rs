@@ -32,6 +32,7 @@ mod rescue;
 mod run_dir;
 mod seed;
 mod services;
+mod switch_root;
 mod uevents;
 mod watchdog;
 mod wiring;

@@ -16,7 +16,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -67,6 +67,13 @@ fn helper(variable: &str, name: &str) -> PathBuf {
     std::env::var_os(variable).map_or_else(|| zero.with_file_name(name), PathBuf::from)
 }
 
+/// To be held while a program is written or started: a child of another test that is between fork and
+/// exec would hold it open for writing, and nobody could execute it (`ETXTBSY`).
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A running instance. Its program is a copy, so that a test can change it.
 struct Zero {
     child: Child,
@@ -76,9 +83,7 @@ struct Zero {
 
 impl Zero {
     fn start() -> Zero {
-        // A child of another test that is between fork and exec would hold the copy open for writing.
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = one_at_a_time();
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::copy(env!("CARGO_BIN_EXE_ente-zero"), path("ente-zero")).unwrap();
@@ -243,6 +248,7 @@ fn what_cannot_take_over_is_refused_and_nothing_has_changed() {
     let before = zero.settled("hello", 1);
     // A new file at the place: the running program cannot be written to.
     let replace = |content: &Path| {
+        let _guard = one_at_a_time();
         fs::remove_file(zero.program()).unwrap();
         fs::copy(content, zero.program()).unwrap();
     };
@@ -254,7 +260,10 @@ fn what_cannot_take_over_is_refused_and_nothing_has_changed() {
     // It looks right and cannot be executed: found out at the very end, and everything goes on.
     let mut broken = fs::read(env!("CARGO_BIN_EXE_ente-zero")).unwrap();
     broken[..4].fill(0);
-    fs::write(zero.program(), broken).unwrap();
+    {
+        let _guard = one_at_a_time();
+        fs::write(zero.program(), broken).unwrap();
+    }
     zero.request(Request::Reexec).unwrap();
     zero.wait("going on");
     let after = zero.settled("hello", 2);
@@ -274,6 +283,7 @@ fn a_state_that_cannot_be_believed_ends_with_the_reason() {
         ("77", "reexec: descriptor 77 is not open"),
         ("0", "reexec: descriptor 0 is a standard stream"),
     ] {
+        let _guard = one_at_a_time();
         let output = Command::new(env!("CARGO_BIN_EXE_ente-zero"))
             .args(["--resume", number])
             .output()

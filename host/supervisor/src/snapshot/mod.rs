@@ -73,6 +73,14 @@ impl Snapshot {
         }
     }
 
+    /// Leaves nothing of the Entes but their last incarnation numbers, from which Entes with the same
+    /// ids go on counting; and what the machine offers.
+    pub fn forget_entes(&mut self) {
+        let entes = std::mem::take(&mut self.entes).into_iter();
+        let numbers = entes.map(|ente| (ente.card.id, ente.incarnation));
+        self.retired.extend(numbers);
+    }
+
     /// Reads what [`Snapshot::to_json`] wrote. Whether it makes sense is what
     /// [`crate::Supervisor::restore`] says.
     ///

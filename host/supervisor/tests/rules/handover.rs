@@ -208,3 +208,25 @@ fn foreign_torn_and_inconsistent_snapshots_are_refused_with_a_reason() {
         assert!(error.contains(why), "{to}: {error}");
     }
 }
+
+#[test]
+fn what_forgets_its_entes_goes_on_counting() {
+    let mut bench = pair();
+    bench.exit("n", 1);
+    bench.at(100);
+    let mut snapshot = bench.supervisor.snapshot(Millis(100));
+    snapshot.forget_entes();
+    let (supervisor, actions) = Supervisor::restore(snapshot, Millis(100)).expect("consistent");
+    assert_eq!((supervisor.usage().entes, actions), (0, Vec::new()));
+    let mut bench = Bench {
+        supervisor,
+        now: 100,
+    };
+    let cards = vec![card("n", "", "")];
+    bench.step(EventKind::Adopt {
+        parent: None,
+        cards,
+    });
+    let status = bench.supervisor.status(id("n")).expect("known");
+    assert_eq!((status.incarnation, status.starts), (3, 1));
+}

@@ -8,6 +8,7 @@ use crate::bus::{
 use arje_bus::{BusError, ErrorCode, RequestFrame, Response, Undecodable};
 use arje_card::Id;
 use arje_supervisor::{Cause, EventKind, Incarnation, State};
+use std::path::Path;
 
 impl Core {
     /// Answers on this bus from now on.
@@ -211,10 +212,10 @@ impl Core {
                 }
             }
             Task::Reexec => self.request_reexec(None).map_err(refused)?,
-            Task::SwitchRoot(_) => {
-                return Err(unsupported(
-                    "SwitchRoot: this version cannot change its root",
-                ));
+            Task::SwitchRoot(switch) => {
+                let init = switch.init.as_deref().map(Path::new);
+                self.request_switch_root(Path::new(&switch.new_root), init)
+                    .map_err(refused)?;
             }
         }
         Ok(Response::Ok)
@@ -251,8 +252,4 @@ fn log(caller: &Caller, what: &str) {
 
 fn refused(problem: String) -> BusError {
     BusError::new(ErrorCode::Refused, problem)
-}
-
-fn unsupported(message: &str) -> BusError {
-    BusError::new(ErrorCode::Unsupported, message)
 }

@@ -1,4 +1,4 @@
-//! Handing over to another image of this program, and taking over from one (`docs/handover.md`).
+//! Handing over to another image of this program (`docs/handover.md`).
 //!
 //! The loop goes on while components stop: it reaps, restarts processes and keeps time. Only at the
 //! very end, when nothing is left to wait for, is the image replaced; and if that fails, it goes on as if
@@ -6,22 +6,21 @@
 
 use super::Core;
 use crate::bodies::{Bodies, News};
-use crate::devices::Changes;
-use crate::handover::{Inventory, Keep, Kept, Next, Parcel, PipeRecord};
+use crate::handover::{Inventory, Keep, Next, Parcel, PipeRecord};
 use crate::logs::LeftPipe;
 use crate::natives::Who;
-use arje_card::{Capability, Card, CardKind, DeviceClass, Id, Payload};
-use arje_supervisor::{EventKind, Millis, Report, StopReason, Supervisor};
+use arje_card::Id;
+use arje_supervisor::{EventKind, Millis, Report, StopReason};
 use nix::time::{ClockId, clock_gettime};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long components may take to stop, all together. They start again a moment later, so a long
 /// wait would only prolong the time without them.
@@ -42,64 +41,6 @@ pub(super) struct Handover {
     deadline: Millis,
 }
 
-/// How a system begins.
-pub enum Beginning {
-    /// With a seed.
-    Seed(Card),
-    /// Where another image left off.
-    Left(Left),
-}
-
-impl Beginning {
-    /// The socket for notifications, if it was left.
-    ///
-    /// # Errors
-    ///
-    /// It was named and not left.
-    pub fn take_notify(&mut self) -> Result<Option<OwnedFd>, String> {
-        let Beginning::Left(Left { parcel, kept }) = self else {
-            return Ok(None);
-        };
-        let taken = parcel.inventory.notify.map(|number| kept.take(number));
-        taken.transpose()
-    }
-
-    /// The socket of the bus, if it was left.
-    ///
-    /// # Errors
-    ///
-    /// It was named and not left.
-    pub fn take_bus(&mut self) -> Result<Option<UnixListener>, String> {
-        let Beginning::Left(Left { parcel, kept }) = self else {
-            return Ok(None);
-        };
-        let taken = parcel.inventory.bus.map(|number| kept.take(number));
-        Ok(taken.transpose()?.map(UnixListener::from))
-    }
-}
-
-/// What another image left.
-pub struct Left {
-    /// The state.
-    pub parcel: Parcel,
-    /// The descriptors.
-    pub kept: Kept,
-}
-
-impl Left {
-    /// Reads what the old image left under this descriptor. To be called before this image opens
-    /// anything.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be believed; the text says why.
-    pub fn open(number: RawFd) -> Result<Left, String> {
-        let parcel = Parcel::open(number)?;
-        let kept = Kept::inherit(&parcel.inventory.descriptors)?;
-        Ok(Left { parcel, kept })
-    }
-}
-
 impl Core {
     /// Replaces this image by `program`, or by what lies at its own place now, in place: processes, their descriptors and all
     /// that is known of Entes stay. Components are stopped and started again. Returns at once; the
@@ -109,12 +50,7 @@ impl Core {
     ///
     /// Nothing has changed: another end is under way, or the program cannot take over.
     pub fn request_reexec(&mut self, program: Option<PathBuf>) -> Result<(), String> {
-        if self.down.is_some() {
-            return Err("reexec: everything is being stopped".to_owned());
-        }
-        if self.handover.is_some() {
-            return Err("reexec: it is under way already".to_owned());
-        }
+        self.refuse_second_end("reexec")?;
         let program = match program.or_else(program_at_own_place) {
             Some(program) => {
                 check_program(&program)?;
@@ -139,6 +75,17 @@ impl Core {
             deadline: self.now().plus(GRACE_MS),
         });
         Ok(())
+    }
+
+    /// Only one end of this image can be under way.
+    pub(super) fn refuse_second_end(&self, what: &str) -> Result<(), String> {
+        let other = match (&self.down, &self.handover, &self.moving) {
+            (Some(_), _, _) => "everything is being stopped",
+            (_, Some(_), _) => "ente-zero is being replaced",
+            (_, _, Some(_)) => "the machine is moving to another root",
+            (None, None, None) => return Ok(()),
+        };
+        Err(format!("{what}: {other} already"))
     }
 
     /// When a hand-over waits no longer.
@@ -176,20 +123,31 @@ impl Core {
         let Some(handover) = self.handover.take_if(due) else {
             return;
         };
-        let Err(error) = self.replace_image(&handover.program);
+        let Err(error) = self.replace_image(&handover.program, false);
         self.console.line(format!("reexec: {error}; going on"));
         self.interrupt_the_gone();
     }
 
     /// Gives up on a hand-over, if there is one, because everything ends.
     pub(super) fn abandon_handover(&mut self) {
+        self.moving = None;
         if self.handover.take().is_some() {
             self.interrupt_the_gone();
         }
     }
 
-    /// Returns only if it fails; then nothing has changed.
-    fn replace_image(&self, program: &Path) -> Result<Infallible, String> {
+    /// Lets the last lines get to the console.
+    pub(super) fn flush_console(&self) {
+        self.console.flush(FLUSH);
+    }
+
+    /// Returns only if it fails; then nothing has changed. In a new root no Ente is left, and the next
+    /// image reads the seed there.
+    pub(super) fn replace_image(
+        &self,
+        program: &Path,
+        new_root: bool,
+    ) -> Result<Infallible, String> {
         // Whoever prints meanwhile is heard by the next image.
         let paused = self
             .bodies
@@ -203,8 +161,10 @@ impl Core {
                 self.bodies.kill(card, who.incarnation);
             }
         }
-        inventory.natives = self.bodies.leave(&components, &mut keep);
-        inventory.listening = self.bodies.leave_sockets(&mut keep);
+        if !new_root {
+            inventory.natives = self.bodies.leave(&components, &mut keep);
+            inventory.listening = self.bodies.leave_sockets(&mut keep);
+        }
         inventory.notify = self.notify.socket().map(|socket| keep.add(socket));
         let pipes = paused.pipes.iter();
         inventory.pipes = pipes.map(|pipe| pipe_record(pipe, &mut keep)).collect();
@@ -215,121 +175,34 @@ impl Core {
         inventory.monotonic_ns = monotonic_ns()?;
         inventory.leave_at_ms = self.leave_at.map(|at| at.0);
         inventory.coming_up = self.coming_up.iter().copied().collect();
+        inventory.new_root = new_root;
+        let mut supervisor = self.supervisor.snapshot(now);
+        if new_root {
+            supervisor.forget_entes();
+        }
         let parcel = Parcel {
             inventory,
-            supervisor: self.supervisor.snapshot(now),
+            supervisor,
         };
         let state = parcel.seal().map_err(|error| error.to_string())?;
         let mut keep_state = Keep::default();
         let number = keep_state.add(&state);
-        self.console.line(format!(
-            "reexec: {} Entes, {} processes stay",
-            self.supervisor.usage().entes,
-            parcel.inventory.natives.len()
-        ));
+        self.console.line(match new_root {
+            true => format!("switch-root: going on with {}", program.display()),
+            false => format!(
+                "reexec: {} Entes, {} processes stay",
+                self.supervisor.usage().entes,
+                parcel.inventory.natives.len()
+            ),
+        });
         self.console.flush(FLUSH);
         let open = || Ok::<_, nix::Error>((keep.open()?, keep_state.open()?));
         let _open = open().map_err(|errno| format!("cannot keep descriptors: {errno}"))?;
         exec(program, number)
     }
 
-    /// Begins with a seed, or with what another image left.
-    ///
-    /// # Errors
-    ///
-    /// The supervisor refuses the seed, for example because of a cycle; or what was left cannot be true.
-    pub fn begin(mut self, beginning: Beginning) -> Result<Core, String> {
-        match beginning {
-            Beginning::Seed(card) => self.adopt(card).map_err(|refusal| refusal.to_string())?,
-            Beginning::Left(left) => self
-                .resume(left)
-                .map_err(|reason| format!("reexec: {reason}"))?,
-        }
-        Ok(self)
-    }
-
-    /// Goes on where another image left off. What cannot be true has led to nothing.
-    fn resume(&mut self, left: Left) -> Result<(), String> {
-        let Left { parcel, mut kept } = left;
-        let Parcel {
-            inventory,
-            supervisor,
-        } = parcel;
-        self.generation = inventory.generation;
-        self.began = began(&inventory)?;
-        self.leave_at = inventory.leave_at_ms.map(Millis);
-        self.coming_up = inventory.coming_up.iter().copied().collect();
-        let restored = Supervisor::restore(supervisor, Millis(inventory.clock_ms));
-        let (supervisor, actions) = restored.map_err(|error| error.to_string())?;
-        self.supervisor = supervisor;
-        let lives: BTreeSet<Who> = self.lives().collect();
-        self.bodies
-            .take_over(inventory.natives, &mut kept, &lives, &mut self.poller)?;
-        self.take_over_cgroups(&lives);
-        for record in &inventory.listening {
-            // An Ente that was removed has no sockets.
-            let card = self.supervisor.card(record.id).cloned();
-            let card = card.ok_or("sockets of an unknown Ente were left")?;
-            self.bodies.take_over_sockets(&card, record, &mut kept)?;
-        }
-        for pipe in inventory.pipes {
-            self.take_over_pipe(pipe, &mut kept)?;
-        }
-        for action in actions {
-            self.carry_out(action);
-        }
-        self.look_at_devices_anew();
-        self.interrupt_the_gone();
-        // Whoever ended in between has left a SIGCHLD, or one that stands for several.
-        self.reap_again = true;
-        self.poller.wake_handle().wake();
-        self.console.line(format!(
-            "reexec: image {} took over after {} ms",
-            self.generation,
-            self.now().since(Millis(inventory.clock_ms))
-        ));
-        self.feed(EventKind::Timer);
-        Ok(())
-    }
-
-    /// Those of the processes that go on; those of Entes that have none are not needed any more.
-    fn take_over_cgroups(&mut self, lives: &BTreeSet<Who>) {
-        for who in lives {
-            if let Some(card) = self.supervisor.card(who.id) {
-                self.bodies.take_over_cgroup(card, *who);
-            }
-        }
-        self.bodies.sweep_cgroups();
-    }
-
-    /// Devices may have come and gone while nobody listened.
-    fn look_at_devices_anew(&mut self) {
-        let Changes { adds, .. } = self.machine.hardware.changes();
-        let all = DeviceClass::ALL.map(|class| Capability::Device { class });
-        let removes = all.into_iter().filter(|class| !adds.contains(class));
-        let removes = removes.collect();
-        self.feed(EventKind::HostCapabilities { adds, removes });
-    }
-
-    fn take_over_pipe(&self, pipe: PipeRecord, kept: &mut Kept) -> Result<(), String> {
-        let fd = kept.take(pipe.fd)?;
-        // Whoever printed may have been removed since.
-        if let Some(card) = self.supervisor.card(pipe.id) {
-            let pipe = LeftPipe {
-                id: pipe.id,
-                incarnation: pipe.incarnation,
-                is_stderr: pipe.is_stderr,
-                fd,
-                partial: pipe.partial,
-                cut: pipe.cut,
-            };
-            self.bodies.take_over_output(card, pipe);
-        }
-        Ok(())
-    }
-
     /// Tells the supervisor of the lives that ended with the image that they ran in.
-    fn interrupt_the_gone(&mut self) {
+    pub(super) fn interrupt_the_gone(&mut self) {
         let components = self.components();
         let gone = self
             .lives()
@@ -359,13 +232,12 @@ impl Core {
     }
 
     /// The incarnations that the supervisor holds to be alive. Containers have nothing that lives.
-    fn lives(&self) -> impl Iterator<Item = Who> {
+    pub(super) fn lives(&self) -> impl Iterator<Item = Who> {
         let live = self.supervisor.statuses();
         let live = live.filter(|status| status.state.is_live());
         live.filter_map(|status| {
             let card = self.supervisor.card(status.id)?;
-            let runs = card.payload != Payload::Virtual && card.kind != CardKind::Data;
-            runs.then_some(Who {
+            Bodies::runs(card).then_some(Who {
                 id: status.id,
                 incarnation: status.incarnation,
             })
@@ -400,7 +272,10 @@ fn check_program(program: &Path) -> Result<(), String> {
     if !program.is_absolute() {
         return Err(failed(std::io::Error::other("is not an absolute path")));
     }
-    match Next::of(&mut File::open(program).map_err(failed)?).map_err(failed)? {
+    // Whatever it is, opening it must not wait: it may be a FIFO.
+    let mut options = File::options();
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    match Next::of(&mut options.open(program).map_err(failed)?).map_err(failed)? {
         Next::Ours => Ok(()),
         Next::Other(version) => Err(failed(std::io::Error::other(format!(
             "takes over version {version} only; reboot instead"
@@ -438,19 +313,9 @@ fn c_string(text: &OsStr) -> Result<CString, String> {
     CString::new(text.as_bytes()).map_err(|error| error.to_string())
 }
 
-fn monotonic_ns() -> Result<u64, String> {
+pub(super) fn monotonic_ns() -> Result<u64, String> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(|errno| errno.to_string())?;
     Ok(Duration::from(now).as_nanos() as u64)
-}
-
-/// The beginning of the clock of the events, which goes on as if nothing had happened.
-fn began(inventory: &Inventory) -> Result<Instant, String> {
-    let between = monotonic_ns()?.checked_sub(inventory.monotonic_ns);
-    let age = between.and_then(|between| {
-        Duration::from_millis(inventory.clock_ms).checked_add(Duration::from_nanos(between))
-    });
-    age.and_then(|age| Instant::now().checked_sub(age))
-        .ok_or_else(|| "the state is of another boot, or its clock is wrong".to_owned())
 }
 
 #[cfg(test)]
@@ -469,17 +334,5 @@ mod tests {
             ["ente-zero", "--resume", "9", "--forever", "seed"]
         );
         assert_eq!(of(&[]), ["ente-zero", "--resume", "9"]);
-    }
-
-    #[test]
-    fn the_clock_goes_on() {
-        let mut inventory = Inventory::new(1);
-        inventory.clock_ms = 5_000;
-        inventory.monotonic_ns = monotonic_ns().unwrap();
-        let before = Instant::now();
-        let began = began(&inventory).unwrap();
-        assert!(before.duration_since(began) >= Duration::from_millis(4_990));
-        inventory.monotonic_ns = u64::MAX;
-        assert!(super::began(&inventory).is_err());
     }
 }

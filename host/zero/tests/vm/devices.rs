@@ -79,6 +79,14 @@ impl Disk {
         Disk { path }
     }
 
+    /// With these files on it.
+    pub fn holding(folder: &Path, name: &str, files: &Path) -> Disk {
+        let path = folder.join(name);
+        let options = ["-q", "-t", "ext4", "-d"];
+        run("mke2fs", &options, &[files, &path, "128M".as_ref()]);
+        Disk { path }
+    }
+
     /// Adds it to a machine as an NVMe disk, whose driver every kernel for virtual machines has
     /// built in. It is `/dev/nvmeNn1` in the order of adding; `name` is its name in the monitor.
     pub fn plug(&self, machine: &mut Machine, name: &str) {

@@ -19,6 +19,7 @@ mod programs;
 mod reexec;
 mod rescue;
 mod services;
+mod switch_root;
 mod third_party;
 mod uevents;
 mod watchdog;
