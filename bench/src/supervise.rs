@@ -148,7 +148,7 @@ fn card(n: usize) -> Card {
     let id = Id::from_parts(1 + n as u64, [3; 10]);
     let mut card = Card::new(id, format!("ente-{n}"), payload, SUPERVISION);
     let named = [capability(n / (DEPENDENTS + 1))].into_iter().collect();
-    if n % (DEPENDENTS + 1) == 0 {
+    if n.is_multiple_of(DEPENDENTS + 1) {
         card.provides = named;
     } else {
         card.requires = named;
