@@ -94,7 +94,7 @@ fn what_was_said_is_kept_until_the_next_incarnation() {
     );
     assert!(said.stopping && said.reloading);
     let expected =
-        format!("a (reloading; stopping; error 5, Input/output error; main process {ours})");
+        format!("a (reloading; stopping; error 5, I/O error; main process {ours})");
     assert_eq!(said.to_string(), expected);
     // Of another Ente, or of nobody.
     rig.say("MAINPID=1");
