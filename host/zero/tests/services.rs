@@ -6,9 +6,10 @@
     reason = "a test may panic; helpers outside of test functions, too"
 )]
 
+use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -153,7 +154,10 @@ fn probe() {
         }
         Ok("watchdog") => watchdog(),
         Ok("serve") => serve(),
-        Ok("extend") => notify("STOPPING=1\nEXTEND_TIMEOUT_USEC=60000000"),
+        Ok("extend") => {
+            notify("STOPPING=1\nEXTEND_TIMEOUT_USEC=60000000");
+            barrier();
+        }
         _ => {}
     }
 }
@@ -169,6 +173,26 @@ fn notify(text: &str) {
     let socket = UnixDatagram::unbound().unwrap();
     let path = std::env::var("NOTIFY_SOCKET").unwrap();
     socket.send_to(text.as_bytes(), path).unwrap();
+}
+
+/// Waits until what was sent before has been taken in (sd_notify_barrier(3)): of a process that has ended
+/// nobody can tell any more whose it was.
+fn barrier() {
+    let (passed, ours) = nix::unistd::pipe().unwrap();
+    let socket = UnixDatagram::unbound().unwrap();
+    let path = std::env::var("NOTIFY_SOCKET").unwrap();
+    nix::sys::socket::sendmsg(
+        socket.as_raw_fd(),
+        &[std::io::IoSlice::new(b"BARRIER=1")],
+        &[ControlMessage::ScmRights(&[ours.as_raw_fd()])],
+        MsgFlags::empty(),
+        Some(&UnixAddr::new(path.as_str()).unwrap()),
+    )
+    .unwrap();
+    drop(ours);
+    std::fs::File::from(passed)
+        .read_to_end(&mut Vec::new())
+        .unwrap();
 }
 
 fn own_pid_in(variable: &str) -> bool {

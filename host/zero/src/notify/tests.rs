@@ -93,8 +93,7 @@ fn what_was_said_is_kept_until_the_next_incarnation() {
         ("a", Some(5), Some(ours))
     );
     assert!(said.stopping && said.reloading);
-    let expected =
-        format!("a (reloading; stopping; error 5, I/O error; main process {ours})");
+    let expected = format!("a (reloading; stopping; error 5, I/O error; main process {ours})");
     assert_eq!(said.to_string(), expected);
     // Of another Ente, or of nobody.
     rig.say("MAINPID=1");
