@@ -236,8 +236,13 @@ fn processes_stay_components_return_and_nothing_is_forgotten() {
         zero.reexec(image);
         zero.settled("hello", u64::from(image) + 1);
     }
-    // Fewer when processes of the killed ones have let go of their pipes meanwhile.
-    assert!(zero.descriptors() <= descriptors);
+    // Fewer when processes of the killed ones have let go of their pipes meanwhile; one more for as
+    // long as this test's last connection is being closed. A leak would be twenty.
+    let deadline = Instant::now() + DEADLINE;
+    while zero.descriptors() > descriptors {
+        assert!(Instant::now() < deadline, "{}", zero.descriptors());
+        std::thread::yield_now();
+    }
     zero.stop();
 }
 

@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 /// What the parcel says that it is.
 const FORMAT: &str = "ente-zero-handover";
 
-/// The version of the format, also in [`super::MARK`]. Raised with every change that another version could
+/// The version of the format, also in the mark of the program (`image.rs`). Raised with every change that another version could
 /// misread.
 pub const VERSION: u32 = 1;
 

@@ -165,15 +165,15 @@ fn a_bad_seed_lists_all_that_is_wrong_and_opens_the_rescue_shell() {
 fn what_cannot_be_enforced_is_not_booted() {
     let inputs = folder();
     let image = tree(inputs.path(), &seed(vec![shell()]));
-    let mut confined = seed(vec![shell()]);
-    confined["genesis"][0]["permissions"]["networking"] = json!("none");
-    let text = confined.to_string();
+    let mut owner = seed(vec![shell()]);
+    owner["genesis"][0]["dbus"] = json!({"own": ["org.example.Shell1"]});
+    let text = owner.to_string();
     let image = changed(&image, "/ente/seed.card.json", |data| {
         *data = text.clone().into_bytes()
     });
     let booted = Booted::with_tree(folder(), &image, |_| {});
     booted.wait("rescue# ");
-    booted.wait("Card `shell`: permissions.networking: \"none\"");
+    booted.wait("Card `shell`: dbus: ");
 }
 
 #[test]
