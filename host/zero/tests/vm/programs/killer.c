@@ -1,6 +1,6 @@
 /* killer COUNT MIN SEED: sends COUNT times SIGKILL to a random child of PID 1 and waits until it is gone.
  * While fewer than MIN children live it waits for PID 1 to start more, so it keeps pace with restarts.
- * Its own parent (the shell it was started from) is spared. */
+ * The leader of its session (the shell of the console) is spared: a command may run in a subshell of that. */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -41,7 +41,7 @@ static unsigned next_random(void) {
 
 int main(int argc, char **argv) {
     if (argc != 4) return 2;
-    int wanted = atoi(argv[1]), least = atoi(argv[2]), spared = getppid();
+    int wanted = atoi(argv[1]), least = atoi(argv[2]), spared = getsid(0);
     state = strtoull(argv[3], NULL, 10) | 1;
     long waits = 0;
     for (int killed = 0; killed < wanted;) {
