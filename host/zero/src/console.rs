@@ -47,7 +47,7 @@ pub struct Console {
 }
 
 /// Room for the lines of one Ente's processes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Quota {
     own: Arc<AtomicUsize>,
     all: Arc<AtomicUsize>,

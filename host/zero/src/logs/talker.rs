@@ -89,3 +89,41 @@ impl Talker {
         self.lost.lines > 0 || self.unshown > 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn talker() -> Talker {
+        Talker::new("flood".into(), Quota::default())
+    }
+
+    #[test]
+    fn what_exceeds_a_window_is_counted_to_its_end() {
+        let mut talker = talker();
+        let began = Instant::now();
+        assert!(talker.turn(began));
+        assert!(!talker.turn(began + WINDOW / 2));
+        assert!(talker.keeps(KEPT - 1));
+        assert!(!talker.owes());
+        assert!(!talker.keeps(2));
+        // Shorter, and would fit; but what is missing is one gap, not many.
+        assert!(!talker.keeps(1));
+        assert_eq!(talker.lost, Lost { lines: 2, bytes: 3 });
+        assert!(talker.owes());
+        talker.lost = Lost::default();
+        assert!(talker.turn(began + WINDOW));
+        assert!(talker.keeps(KEPT));
+    }
+
+    #[test]
+    fn the_console_has_a_budget_of_its_own() {
+        let mut talker = talker();
+        talker.turn(Instant::now());
+        assert!(talker.shows(10, 16));
+        assert!(!talker.shows(7, 16));
+        assert!(!talker.shows(1, 16));
+        assert_eq!(talker.unshown, 2);
+        assert!(talker.keeps(KEPT));
+    }
+}
