@@ -202,6 +202,8 @@ impl Supervisor {
             State::Waiting | State::Starting => {
                 self.end_return(ix);
                 self.refresh(ix);
+                // What it no longer holds may have been what kept it from starting.
+                self.check(ix);
             }
             _ => {}
         }

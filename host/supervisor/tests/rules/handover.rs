@@ -1,11 +1,11 @@
 //! Hand-over: interrupted lives return, dependents are patient, a snapshot is what it says.
 
-use arje_card::{Payload, Pin, WasmPayload};
+use arje_card::{Contract, Payload, Pin, WasmPayload};
 use arje_supervisor::{
     Action, Command, EventKind, Millis, Report, Snapshot, SnapshotError, State, Supervisor, limits,
 };
 
-use crate::bench::{Bench, card, container, id};
+use crate::bench::{Bench, cap, caps, card, container, id, with};
 
 fn component(label: &str, provides: &str, requires: &str) -> arje_card::Card {
     let payload = Payload::Wasm(WasmPayload {
@@ -113,6 +113,25 @@ fn a_chain_of_components_returns_in_order_and_containers_stay_ready() {
     for label in ["box", "v", "w", "n"] {
         assert_eq!(bench.state(label), State::Ready, "{label}");
     }
+}
+
+#[test]
+fn what_it_added_keeps_it_from_starting_no_longer_than_its_return() {
+    let mut rival = with(card("r", "", ""), Contract::Conflicts(caps("Z")));
+    rival.stop_timeout_ms = 10 * limits::RETURN_MS;
+    let mut bench = Bench::new(vec![component("w", "X", ""), rival]);
+    ready(&mut bench, "w");
+    bench.started("r");
+    let add = Report::Capabilities {
+        adds: vec![cap('Z')],
+        removes: Vec::new(),
+    };
+    let actions = bench.report("w", add);
+    assert_eq!(bench.brief(&actions), "-r");
+    // The rival still lives, and Z is kept for those who rely on it.
+    assert_eq!(interrupt(&mut bench, "w"), "");
+    assert_eq!(bench.at(limits::RETURN_MS), "+w");
+    assert_eq!(bench.state("r"), State::Stopping);
 }
 
 #[test]

@@ -11,9 +11,10 @@ use arje_supervisor::{
 };
 
 use crate::model::{Caps, Model};
+use crate::patience::Word;
 
 /// What is checked, and why it matters.
-pub const INVARIANTS: [(&str, &str); 17] = [
+pub const INVARIANTS: [(&str, &str); 18] = [
     (
         "states",
         "every change of state begins where the last one ended, and is one the document has",
@@ -71,6 +72,10 @@ pub const INVARIANTS: [(&str, &str); 17] = [
         "shutdown",
         "it is over in time, once, and with nothing left that answered",
     ),
+    (
+        "patience",
+        "who is silent or has had its time is killed then, and nobody is killed before",
+    ),
     ("refusal", "a refused event changes nothing"),
     (
         "hand-over",
@@ -125,6 +130,10 @@ pub struct Checker {
     pub before: Option<Snapshot>,
     /// The deadline of a shutdown.
     pub shutdown: Option<u64>,
+    /// When a shutdown kills what is left.
+    pub kill_at: Option<u64>,
+    /// What the event says about killing.
+    pub word: Option<Word>,
     pub complete: bool,
     /// Starts of crashed lives, for `start limit`.
     pub crashes: BTreeMap<Id, VecDeque<u64>>,
@@ -180,6 +189,8 @@ impl Checker {
             event: None,
             before: None,
             shutdown: None,
+            kill_at: None,
+            word: None,
             complete: false,
             crashes: BTreeMap::new(),
             coverage: Coverage::default(),
@@ -210,6 +221,7 @@ impl Checker {
         };
         self.expire_returns();
         self.shutdown_gives_up(&event);
+        self.word = Word::of(&event);
         self.take_in(event);
         for action in &actions {
             self.clock += 1;
@@ -243,6 +255,7 @@ impl Checker {
             EventKind::Shutdown { deadline_ms } => {
                 let deadline = self.now + deadline_ms;
                 self.shutdown = Some(self.shutdown.map_or(deadline, |old| old.min(deadline)));
+                self.shutdown_kills(deadline_ms);
             }
             EventKind::Timer => {}
         }
@@ -261,6 +274,9 @@ impl Checker {
         };
         if !ente.running || ente.incarnation != incarnation {
             return;
+        }
+        if let Some(said) = ente.speaks(&report, self.now) {
+            self.coverage.note(said);
         }
         match report {
             Report::Exited(status) => {
@@ -305,6 +321,9 @@ impl Checker {
             ente.delay = None;
             self.crashes.remove(&id);
         }
+        if command == Command::Restart {
+            ente.stops_to_restart();
+        }
     }
 
     /// What must hold after every step.
@@ -335,6 +354,7 @@ impl Checker {
                 })?;
             }
             self.check_one(status.id, available, sustained, status.held_by)?;
+            self.check_patience(status.id)?;
             if ente.state == State::Backoff && self.shutdown.is_none() {
                 let ok = status.next.map(|at| at.0) == ente.not_before;
                 ensure(ok, "backoff", || format!("{label}: next {:?}", status.next))?;

@@ -12,9 +12,11 @@
 
 mod check;
 mod model;
+mod patience;
 mod plan;
 mod reexec;
 mod rng;
+mod trace;
 mod watch;
 mod world;
 
@@ -29,7 +31,7 @@ const LENGTH: usize = 300;
 const ENOUGH: u64 = 500_000;
 
 /// What must have happened in a run of [`ENOUGH`] steps.
-const MUST_HAPPEN: [&str; 25] = [
+const MUST_HAPPEN: [&str; 29] = [
     "held by Requires",
     "held by Any",
     "held by Quorum",
@@ -55,6 +57,10 @@ const MUST_HAPPEN: [&str; 25] = [
     "interrupted while ready",
     "interrupted while stopping",
     "returned in time",
+    "was silent",
+    "said that it cannot go on",
+    "asked for another rhythm",
+    "got more time",
 ];
 
 /// Runs a schedule to its end and lets it heal. Returns the steps made and what happened.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use arje_card::{Capability, Card, Contract, Id, Payload, Supervision};
 use arje_supervisor::{ExitStatus, Incarnation, State};
 
+use crate::patience::Patience;
 use crate::plan::{CAPS, capability};
 
 /// Capabilities as bits.
@@ -47,6 +48,7 @@ pub struct Ente {
     pub return_until: Option<u64>,
     pub kept: Caps,
     pub last_exit: Option<ExitStatus>,
+    pub patience: Patience,
 }
 
 /// Everybody, and the machine.
@@ -118,6 +120,7 @@ impl Model {
             return_until: None,
             kept: 0,
             last_exit: None,
+            patience: Patience::default(),
         };
         for contract in &card.contracts {
             match contract {
@@ -179,7 +182,8 @@ impl Model {
         for (_, other) in others {
             if other.state.is_live() || other.is_returning() {
                 present |= other.provides | other.extras;
-                excluded |= other.conflicts & self.served(ente.provides) != 0;
+                // What it added before it was interrupted is still its own while it returns.
+                excluded |= other.conflicts & self.served(ente.provides | ente.extras) != 0;
             }
             present |= other.offer();
         }

@@ -28,6 +28,12 @@ pub enum Op {
     Dynamic { pick: u32, cap: u32, add: bool },
     /// A live incarnation says that it is alive.
     Alive { pick: u32 },
+    /// A live incarnation says that it cannot go on.
+    NotAlive { pick: u32 },
+    /// A live incarnation asks for another rhythm of signs of life.
+    Liveness { pick: u32, ms: u64 },
+    /// One that was told to stop needs more time.
+    MoreTime { pick: u32, ms: u64 },
     /// A report about an incarnation that is no more.
     Stale { pick: u32, how: u32 },
     /// Time passes; the executor's timer fires when it is due.
@@ -114,6 +120,17 @@ pub fn schedule(seed: u64, length: usize) -> Vec<Op> {
             77 if rng.chance(50) => Op::Reexec { seed: rng.next() },
             77 => Op::Back {
                 ms: rng.below(10_000),
+            },
+            78 => Op::NotAlive {
+                pick: rng.next() as u32,
+            },
+            79 => Op::Liveness {
+                pick: rng.next() as u32,
+                ms: [0, 1, 60, 700, 5000][rng.below(5) as usize],
+            },
+            80..82 => Op::MoreTime {
+                pick: rng.next() as u32,
+                ms: [0, 1, 60, 700, 5000][rng.below(5) as usize],
             },
             _ => Op::Pass {
                 ms: [0, 1, 7, 50, 200, 1500, 20_000][rng.below(7) as usize],

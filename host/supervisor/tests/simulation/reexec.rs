@@ -24,6 +24,7 @@ impl World {
         }
         self.checker.same(&self.supervisor, &supervisor)?;
         self.supervisor = supervisor;
+        self.checker.now = self.now;
         self.timer = None;
         for action in &actions {
             if let Action::SetTimer { at } = action {
@@ -82,6 +83,7 @@ impl Checker {
     ) -> Check {
         for ente in self.model.entes.values_mut() {
             ente.routed = 0;
+            ente.await_sign_anew(self.now);
         }
         for action in actions {
             let quiet = matches!(action, Action::Provided { .. } | Action::SetTimer { .. });

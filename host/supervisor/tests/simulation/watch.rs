@@ -66,7 +66,7 @@ impl Checker {
                     format!("{} is killed in {}", ente.card.label, ente.state)
                 })?;
                 ente.killed = true;
-                Ok(())
+                self.may_kill(*id)
             }
             Action::Provided { capability, by } => {
                 self.routed(*by, self.model.bit(capability), true)
@@ -162,6 +162,7 @@ impl Checker {
         if returned {
             self.coverage.note("returned in time");
         }
+        self.patience_changes(id, from, to, cause)?;
         match to {
             State::Backoff => self.backs_off(id),
             State::Failed => self.fails(id, cause),
@@ -226,6 +227,7 @@ impl Checker {
             format!("{} is told to stop in {}", ente.card.label, ente.state)
         })?;
         ente.told_to_stop = true;
+        ente.give_grace(self.now);
         let label = ente.card.label.clone();
         if let Some((other, _)) = self
             .model

@@ -12,6 +12,7 @@ use arje_supervisor::{
 use crate::check::{Checker, Failure};
 use crate::plan::{self, HOST_CAPS, Op};
 use crate::rng::Rng;
+use crate::trace::brief;
 
 /// Enough for every rule to matter and few enough to look at all of them after every step.
 const MAX_ENTES: usize = 40;
@@ -88,7 +89,10 @@ impl World {
                 self.step(EventKind::HostCapabilities { adds, removes })
             }
             Op::Dynamic { pick, cap, add } => self.dynamic(*pick, *cap, *add),
-            Op::Alive { pick } => self.alive(*pick),
+            Op::Alive { pick } => self.say(*pick, Report::Alive),
+            Op::NotAlive { pick } => self.say(*pick, Report::NotAlive),
+            Op::Liveness { pick, ms } => self.say(*pick, Report::Liveness { ms: *ms }),
+            Op::MoreTime { pick, ms } => self.say(*pick, Report::MoreTime { ms: *ms }),
             Op::Stale { pick, how } => self.stale(*pick, *how),
             Op::Pass { ms } => self.pass(*ms),
             Op::Back { ms } => {
@@ -111,6 +115,8 @@ impl World {
                 life.stage = Stage::Started;
             }
         }
+        // Whoever asked for a rhythm that nobody could keep asks for another one.
+        self.all_watched(&Report::Liveness { ms: 1000 })?;
         for _ in 0..20_000 {
             if self.has_job() {
                 self.answer(0, 0)?;
@@ -133,14 +139,16 @@ impl World {
     }
 
     fn all_alive(&mut self) -> Result<(), Failure> {
-        let lives = self.lives.iter();
-        let watched = lives.filter(|(id, _)| {
-            let card = self.supervisor.card(**id);
-            card.is_some_and(|card| card.liveness_ms.is_some())
-        });
-        let watched: Vec<_> = watched.map(|(id, life)| (*id, life.incarnation)).collect();
+        self.all_watched(&Report::Alive)
+    }
+
+    fn all_watched(&mut self, report: &Report) -> Result<(), Failure> {
+        let watched: Vec<_> = self
+            .life_ids()
+            .filter(|(id, _)| self.is_watched(*id))
+            .collect();
         for (id, incarnation) in watched {
-            self.report(id, incarnation, Report::Alive)?;
+            self.report(id, incarnation, report.clone())?;
         }
         Ok(())
     }
@@ -174,33 +182,6 @@ impl World {
             }
         }
         self.checker.after(&self.supervisor, result, self.timer)
-    }
-
-    fn print(&self, result: &Result<Vec<Action>, arje_supervisor::Refusal>) {
-        match result {
-            Ok(actions) => actions.iter().for_each(|action| match action {
-                Action::StateChanged {
-                    id,
-                    from,
-                    to,
-                    cause,
-                    ..
-                } => {
-                    eprintln!("    {}: {from} -> {to} ({cause})", self.label(*id));
-                }
-                Action::Start { id, .. } => eprintln!("    start {}", self.label(*id)),
-                Action::Stop { id, .. } => eprintln!("    stop {}", self.label(*id)),
-                Action::Kill { id, .. } => eprintln!("    kill {}", self.label(*id)),
-                Action::SetTimer { .. } => {}
-                other => eprintln!("    {other:?}"),
-            }),
-            Err(refusal) => eprintln!("    refused: {refusal}"),
-        }
-    }
-
-    fn label(&self, id: Id) -> String {
-        let card = self.supervisor.card(id);
-        card.map_or_else(|| id.to_string(), |card| card.label.clone())
     }
 
     fn carry_out(&mut self, action: &Action) {
@@ -378,11 +359,25 @@ impl World {
         self.report(id, incarnation, Report::Capabilities { adds, removes })
     }
 
-    fn alive(&mut self, pick: u32) -> Result<(), Failure> {
-        match self.pick_life(pick) {
-            Some((id, incarnation)) => self.report(id, incarnation, Report::Alive),
+    /// One of those that have a reason to say so, if there are any; else anybody.
+    fn say(&mut self, pick: u32, report: Report) -> Result<(), Failure> {
+        let all: Vec<_> = self.life_ids().collect();
+        let meant = all.iter().filter(|(id, _)| match &report {
+            Report::MoreTime { .. } => self.lives[id].stop,
+            Report::Alive | Report::Liveness { .. } => self.is_watched(*id),
+            _ => true,
+        });
+        let meant: Vec<_> = meant.copied().collect();
+        let from = if meant.is_empty() { all } else { meant };
+        match from.get(pick as usize % from.len().max(1)) {
+            Some((id, incarnation)) => self.report(*id, *incarnation, report),
             None => Ok(()),
         }
+    }
+
+    fn is_watched(&self, id: Id) -> bool {
+        let card = self.supervisor.card(id);
+        card.is_some_and(|card| card.liveness_ms.is_some())
     }
 
     fn stale(&mut self, pick: u32, how: u32) -> Result<(), Failure> {
@@ -390,12 +385,15 @@ impl World {
         let Some((id, incarnation)) = self.graves.get(n).copied() else {
             return Ok(());
         };
-        let report = match how % 4 {
+        let report = match how % 7 {
             0 => Report::Started,
             1 => Report::Ready {
                 by: ReadyBy::Notify,
             },
             2 => Report::Alive,
+            3 => Report::NotAlive,
+            4 => Report::Liveness { ms: 1 },
+            5 => Report::MoreTime { ms: 60_000 },
             _ => Report::Exited(status(how)),
         };
         self.step(EventKind::Report {
@@ -449,39 +447,4 @@ fn status(how: u32) -> ExitStatus {
             message: "not there".into(),
         },
     }
-}
-
-/// An event in one line, Cards by what matters here.
-fn brief(kind: &EventKind) -> String {
-    let EventKind::Adopt { parent, cards } = kind else {
-        return format!("{kind:?}");
-    };
-    fn describe(card: &Card, depth: usize, text: &mut String) {
-        let caps = |set: &arje_card::CapabilitySet| {
-            let names: Vec<String> = set.iter().map(ToString::to_string).collect();
-            names.join(" ")
-        };
-        let kind = if card.payload == Payload::Virtual {
-            "container "
-        } else {
-            ""
-        };
-        *text += &format!(
-            "\n  {:depth$}{kind}{} {:?} {:?} provides [{}] requires [{}] {:?}",
-            "",
-            card.label,
-            card.supervision,
-            card.readiness,
-            caps(&card.provides),
-            caps(&card.requires),
-            card.contracts,
-            depth = depth * 2,
-        );
-        card.genesis
-            .iter()
-            .for_each(|child| describe(child, depth + 1, text));
-    }
-    let mut text = format!("adopt below {parent:?}");
-    cards.iter().for_each(|card| describe(card, 0, &mut text));
-    text
 }
