@@ -93,7 +93,7 @@ pub struct Rlimits {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cgroup {
-    /// Where, relative to the init's own cgroup; absent means a place derived from the Ente's identity.
+    /// Where, below the cgroup that holds those of all Entes (`ente` in the init's own); absent means the Ente's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// `cpu.weight`, 1..=10000.
