@@ -11,16 +11,13 @@ mod attempts;
 mod common;
 
 use std::fs;
-use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::time::{Duration, Instant};
 
 use arje_card::{Bind, Card, RunAs, Tmpfs};
-use arje_native::{ExecOutcome, ExitStatus, StepKind, read_death, send_signal, signal_group};
+use arje_native::StepKind;
 use attempts::{denies, finds, probing, start, tries};
-use common::{end, failure, outcome, read_all};
+use common::failure;
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
 
 /// Somebody without rights.
 fn nobody() -> RunAs {
@@ -250,107 +247,6 @@ fn end_stranger(mut stranger: std::process::Child) {
     stranger.wait().unwrap();
 }
 
-fn with_init() -> Card {
-    probing(|card| card.soma.namespaces.pid = true)
-}
-
-/// The end of an Ente with an init, as the host sees it.
-fn end_below_init(started: &arje_native::Started) -> ExitStatus {
-    let exit = end(started);
-    read_death(&started.status).unwrap_or(exit)
-}
-
-#[test]
-fn an_init_ends_as_its_program_does() {
-    for code in [0, 1, 127, 143, 255] {
-        let (started, _output) = start(&with_init(), &[&format!("exit:{code}")]);
-        assert_eq!(outcome(&started), ExecOutcome::Started);
-        assert_eq!(end_below_init(&started), ExitStatus::Code(code));
-    }
-    for number in [1, 9, 11, 15, 34, 64] {
-        let (started, _output) = start(&with_init(), &[&format!("die:{number}")]);
-        assert_eq!(outcome(&started), ExecOutcome::Started);
-        let killed = ExitStatus::Signal {
-            number,
-            core_dumped: false,
-        };
-        assert_eq!(end_below_init(&started), killed);
-    }
-}
-
-#[test]
-fn an_init_hands_on_signals() {
-    let signals: [fn(&arje_native::Started); 2] = [
-        |started| send_signal(started.pidfd.as_fd(), Signal::SIGTERM).unwrap(),
-        |started| signal_group(started.pid, started.pidfd.as_fd(), Signal::SIGTERM).unwrap(),
-    ];
-    for signal in signals {
-        let (started, output) = start(&with_init(), &["wait"]);
-        common::wait_for(output.as_fd());
-        signal(&started);
-        let killed = ExitStatus::Signal {
-            number: 15,
-            core_dumped: false,
-        };
-        assert_eq!(end_below_init(&started), killed);
-        assert_eq!(outcome(&started), ExecOutcome::Started);
-    }
-}
-
-#[test]
-fn an_init_reaps_orphans() {
-    let text = {
-        let (started, output) = start(&with_init(), &["orphan", "reaped:4"]);
-        let text = read_all(output);
-        assert_eq!(end_below_init(&started), ExitStatus::Code(0));
-        text
-    };
-    // The program is 2, the child that ends at once 3.
-    assert_eq!(text, "orphan 4\nreaped:4 ok\n");
-}
-
-#[test]
-fn nobody_outlives_an_init() {
-    // A process in a session of its own, and the program is killed: both are gone when the init is.
-    let (started, output) = start(&with_init(), &["orphan", "wait"]);
-    let mut text = [0; 64];
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let mut length = 0;
-    while !text[..length].ends_with(b"waiting\n") {
-        assert!(Instant::now() < deadline);
-        common::wait_for(output.as_fd());
-        length += nix::unistd::read(&output, &mut text[length..]).unwrap();
-    }
-    let namespace = fs::read_link(format!("/proc/{}/ns/pid", started.pid)).unwrap();
-    assert!(members(&namespace) >= 3);
-    send_signal(started.pidfd.as_fd(), Signal::SIGKILL).unwrap();
-    end(&started);
-    assert_eq!(members(&namespace), 0);
-}
-
-/// How many processes are in this PID namespace.
-fn members(namespace: &std::path::Path) -> usize {
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    processes
-        .filter(|entry| {
-            fs::read_link(entry.path().join("ns/pid")).is_ok_and(|link| link == namespace)
-        })
-        .count()
-}
-
-#[test]
-fn a_failure_below_an_init_is_told_like_any_other() {
-    let mut card = with_init();
-    common::payload(&mut card).exec = "/no/such/program".into();
-    let (started, _output) = start(&card, &[]);
-    let failure = failure(&started);
-    assert_eq!(
-        (failure.step, failure.errno),
-        (StepKind::Exec, Errno::ENOENT)
-    );
-    assert_eq!(failure.subject, "/no/such/program");
-}
-
 #[test]
 fn mounts_are_private_and_as_described() {
     let folder = tempfile::tempdir().unwrap();
@@ -394,6 +290,8 @@ fn mounts_are_private_and_as_described() {
         (attempt("block-device", "tmp/device"), "ok"),
         (attempt("read", "tmp/device"), "EACCES"), // nodev
         (attempt("size", "tmp"), "1048576"),
+        (attempt("mode", "tmp"), "1777"),
+        (attempt("flags", "tmp"), "nosuid,nodev"),
         (attempt("mount", "rw"), "ok"),
     ];
     let expected: Vec<(&str, &str)> = cases.iter().map(|(a, b)| (a.as_str(), *b)).collect();
@@ -402,6 +300,79 @@ fn mounts_are_private_and_as_described() {
     assert!(fs::exists(at("source/inner/new")).unwrap());
     for name in ["tmp", "ro", "rw"] {
         assert_eq!(fs::read_dir(at(name)).unwrap().count(), 0, "{name}");
+    }
+}
+
+#[test]
+fn read_only_is_what_is_mounted_below_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir(at("all")).unwrap();
+    let card = |ro| {
+        probing(|card| {
+            card.soma.namespaces.mount = true;
+            card.soma.mounts.binds = vec![Bind {
+                source: "/".into(),
+                target: at("all"),
+                ro,
+            }];
+        })
+    };
+    // Every machine has a file system of its own there.
+    let below = at("all/dev/of-arje-test");
+    let make = format!("make:{below}");
+    let unlink = format!("unlink:{below}");
+    finds(&card(false), &[(&make, "ok"), (&unlink, "ok")]);
+    finds(&card(true), &[(&make, "EROFS"), (&unlink, "EROFS")]);
+}
+
+/// Leaves this thread, and what it starts, a capability that survives everything but being taken away.
+fn raise_ambient() {
+    const CHOWN: libc::c_ulong = 0; // CAP_CHOWN
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = [VERSION_3, 0];
+    let mut sets = [0_u32; 6];
+    // SAFETY: the calls read the header, and write and read two times three words, as version 3 has them.
+    let results = unsafe {
+        let got = libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr());
+        sets[2] |= 1 << CHOWN;
+        let set = libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr());
+        (got, set)
+    };
+    assert_eq!(results, (0, 0));
+    // SAFETY: takes numbers only.
+    let raised = unsafe {
+        libc::prctl(
+            libc::PR_CAP_AMBIENT,
+            libc::PR_CAP_AMBIENT_RAISE,
+            CHOWN,
+            0,
+            0,
+        )
+    };
+    assert_eq!(raised, 0);
+}
+
+#[test]
+fn no_capability_is_inherited() {
+    raise_ambient();
+    finds(
+        &probing(|_| {}),
+        &[
+            ("status:CapInh", "0000000000000001"),
+            ("status:CapAmb", "0000000000000001"),
+        ],
+    );
+    let confined = probing(|card| card.permissions.processes = false);
+    let user = probing(|card| card.soma.run_as = Some(nobody()));
+    for card in [confined, user] {
+        finds(
+            &card,
+            &[
+                ("status:CapInh", "0000000000000000"),
+                ("status:CapAmb", "0000000000000000"),
+            ],
+        );
     }
 }
 

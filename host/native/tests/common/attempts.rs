@@ -87,19 +87,25 @@ pub fn denies(free: &Card, confined: &Card, expected: &[(&str, &str)]) {
     // In this order: what is made or removed without confinement would be in the way with it.
     let confined = tries(confined, &attempts);
     let free = tries(free, &attempts);
-    for (attempt, answer) in expected {
-        assert_eq!(free[*attempt], "ok", "{attempt} without confinement");
-        assert_eq!(confined[*attempt], *answer, "{attempt} with confinement");
-    }
+    let ok: Vec<_> = attempts.iter().map(|attempt| (*attempt, "ok")).collect();
+    agree(&free, &ok, "without confinement");
+    agree(&confined, expected, "with confinement");
+}
+
+/// Names all attempts that ended otherwise.
+pub fn agree(found: &BTreeMap<String, String>, expected: &[(&str, &str)], how: &str) {
+    let wrong: Vec<String> = expected
+        .iter()
+        .filter(|(attempt, answer)| found[*attempt] != *answer)
+        .map(|(attempt, answer)| format!("{attempt} {}, not {answer}", found[*attempt]))
+        .collect();
+    assert!(wrong.is_empty(), "{how}: {wrong:#?}");
 }
 
 /// Each attempt ends as expected.
 pub fn finds(card: &Card, expected: &[(&str, &str)]) {
     let attempts: Vec<&str> = expected.iter().map(|(attempt, _)| *attempt).collect();
-    let found = tries(card, &attempts);
-    for (attempt, answer) in expected {
-        assert_eq!(found[*attempt], *answer, "{attempt}");
-    }
+    agree(&tries(card, &attempts), expected, "under its Card");
 }
 
 /// A Card that is not confined.

@@ -67,3 +67,27 @@ static int try_size(char **a)
     sprintf(answer, "%llu", (unsigned long long)stat.f_blocks * stat.f_frsize);
     return 1;
 }
+static int say_mode(char **a)
+{
+    struct stat stat_;
+    if (stat(a[0], &stat_))
+        return -1;
+    sprintf(answer, "%o", stat_.st_mode & 07777);
+    return 1;
+}
+
+/* flags:PATH: how the file system there is mounted */
+static int say_flags(char **a)
+{
+    static const struct { unsigned long flag; const char *name; } flags[] = {
+        {ST_RDONLY, "ro"}, {ST_NOSUID, "nosuid"}, {ST_NODEV, "nodev"}, {ST_NOEXEC, "noexec"},
+    };
+    struct statvfs stat;
+    if (statvfs(a[0], &stat))
+        return -1;
+    strcpy(answer, "");
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (stat.f_flag & flags[i].flag)
+            strcat(strcat(answer, *answer ? "," : ""), flags[i].name);
+    return 1;
+}

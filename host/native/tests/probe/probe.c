@@ -58,6 +58,7 @@ static const struct attempt attempts[] = {
     {"truncate", try_truncate}, {"chmod", try_chmod}, {"chown", try_chown}, {"unlink", try_unlink},
     {"mkdir", try_mkdir}, {"rename", try_rename}, {"utime", try_utime}, {"exists", try_exists},
     {"block-device", try_block_device}, {"list", try_list}, {"count", try_count}, {"size", try_size},
+    {"mode", say_mode}, {"flags", say_flags}, {"call", try_call},
     {"fork", try_fork}, {"old-fork", try_old_fork}, {"vfork", try_vfork}, {"clone3", try_clone3},
     {"clone-user", try_clone_user}, {"thread", try_thread}, {"exec", try_exec}, {"ptrace", try_ptrace},
     {"peek", try_peek}, {"kill", try_kill}, {"mount", try_mount}, {"umount", try_umount},
