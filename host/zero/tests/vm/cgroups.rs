@@ -1,6 +1,7 @@
 //! What `soma.cgroup` says is enforced, by a kernel that has the controllers.
 
-use crate::machine::{self, Booted, folder, native, seed, shell, tree};
+use crate::devices::Disk;
+use crate::machine::{self, Booted, folder, kernel, native, seed, shell, tree, tree_with};
 use serde_json::{Value, json};
 
 /// A native Card with a cgroup named like itself.
@@ -101,6 +102,44 @@ fn limits_of_cgroups_hold() {
     // Every process is where its Ente's cgroup is, PID 1 is in none, and a refused start leaves none.
     booted.run("grep -q '^0::/ente/01J' /proc/self/cgroup && grep -qx '0::/' /proc/1/cgroup");
     booted.run("! grep -q . /sys/fs/cgroup/ente/cgroup.procs");
+}
+
+#[test]
+fn the_rate_of_a_disk_is_limited() {
+    // The only device of the kind whose numbers the kernel gives out as they come.
+    const DEVICE: &str = "259:0";
+    let read = "until test -e /tmp/go; do usleep 20000; done; touch /tmp/reads; \
+                dd if=/dev/nvme0n1 of=/dev/null bs=4k count=256; touch /tmp/has-read; sleep 100000";
+    let inputs = folder();
+    let disk = Disk::ext4(inputs.path(), "disk");
+    let slow = limited(
+        "slow",
+        read,
+        json!({"io_max": [{"device": DEVICE, "rbps": 8_192}]}),
+    );
+    let image = tree_with(inputs.path(), &seed(vec![shell(), slow]), |options| {
+        options.modules = vec!["nvme".into()]; // some kernels have it built in
+        options.modules_dir = kernel().modules;
+    });
+    let mut booted = Booted::with_tree(folder(), &image, |machine| disk.plug(machine, "disk"));
+    booted.wait(machine::PROMPT);
+    until(
+        &mut booted,
+        &format!("grep -qx {DEVICE} /sys/block/nvme0n1/dev"),
+    );
+    let setting = "/sys/fs/cgroup/ente/slow/io.max";
+    until(
+        &mut booted,
+        &format!("grep -q '^{DEVICE} rbps=8192 ' {setting}"),
+    );
+
+    // One MiB would take it two minutes; others read eight meanwhile.
+    until(&mut booted, "touch /tmp/go && test -e /tmp/reads");
+    booted.run("dd if=/dev/nvme0n1 of=/dev/null bs=64k skip=64 count=128");
+    booted.run("! test -e /tmp/has-read");
+    // And it is the limit that held it.
+    booted.run(&format!("echo '{DEVICE} rbps=max' > {setting}"));
+    until(&mut booted, "test -e /tmp/has-read");
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! Permissions and bodies of native Entes, tried for real on the machine's own kernel, which is older than the one that
 //! the tests of arje-native run on.
 
-use crate::machine::{Booted, card, folder, native, seed, shell, tree_with};
+use crate::machine::{Booted, card, folder, native, restart, seed, shell, tree_with};
 use initrd_builder::Program;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tables::{NOT_OUTBOUND, OUTBOUND, REFUSED, WAYS_OUT};
+
+#[path = "../../../native/tests/probe/tables.rs"]
+mod tables;
 
 /// The program of arje-native's tests that tries what it is told.
 fn probe(folder: &Path) -> PathBuf {
@@ -24,6 +28,22 @@ fn probe(folder: &Path) -> PathBuf {
 struct Attempts {
     card: Value,
     expected: Vec<(&'static str, &'static str)>,
+}
+
+impl Attempts {
+    /// And these.
+    fn also(&mut self, expected: &[(&'static str, &'static str)]) {
+        let argv = &mut self.card["payload"]["Native"]["argv"];
+        let more = expected.iter().map(|(attempt, _)| json!(attempt));
+        argv.as_array_mut().unwrap().extend(more);
+        self.expected.extend_from_slice(expected);
+    }
+}
+
+/// Each call that is refused, as an attempt.
+fn calls() -> Vec<(&'static str, &'static str)> {
+    let attempt = |number: i64| -> &'static str { format!("call:{number}").leak() };
+    REFUSED.map(|number| (attempt(number), "EPERM")).into()
 }
 
 fn attempts(
@@ -102,7 +122,7 @@ fn permissions_hold() {
             ("kill:1:0", "ok"),
         ],
     );
-    let narrow = attempts(
+    let mut narrow = attempts(
         "narrow",
         json!({}),
         json!({}),
@@ -127,29 +147,10 @@ fn permissions_hold() {
             ("read:/dev/urandom", "ok"),
             ("capabilities", "0000000000000000"),
             ("setuid:1", "EPERM"),
-            ("mount:/tmp", "EPERM"),
-            ("umount:/proc", "EPERM"),
-            ("remount:/", "EPERM"),
-            ("unshare:0x10000000", "EPERM"),
-            ("clone-user", "EPERM"),
-            ("ptrace:1", "EPERM"),
-            ("peek:1", "EPERM"),
-            ("sethostname:x", "EPERM"),
-            ("settime", "EPERM"),
-            ("reboot", "EPERM"),
-            ("bpf", "EPERM"),
-            ("keyctl", "EPERM"),
-            ("io_uring", "EPERM"),
-            ("perf", "EPERM"),
-            ("userfaultfd", "EPERM"),
-            ("module", "EPERM"),
-            ("kexec", "EPERM"),
-            ("swapon", "EPERM"),
-            ("handle:/dev/null", "EPERM"),
-            ("tiocsti", "EPERM"),
-            ("x32", "ENOSYS"),
         ],
     );
+    narrow.also(&WAYS_OUT);
+    narrow.also(&calls());
     let reader = attempts(
         "reader",
         json!({"networking": "full", "filesystem": "read-only", "processes": true}),
@@ -228,6 +229,7 @@ fn bodies_hold() {
             ("utime:/run/made/here/seed.card.json", "EROFS"),
             ("make:/run/new", "ok"),
             ("list:/sys/fs/cgroup", "ok"),
+            ("line:/proc/self/cgroup", "0::/"),
             // Leaves none for others, so it comes last.
             ("open-files:20", "EMFILE"),
         ],
@@ -254,6 +256,38 @@ fn bodies_hold() {
     booted.run(&format!("kill -9 {init}"));
     booted.wait("Ente waits: ended by signal 9");
     booted.run("! grep -qsx probe /proc/[0-9]*/comm");
+}
+
+/// What comes to pass once: `script` has ended well.
+fn milestone(label: &str, script: &str, provides: &Value) -> Value {
+    let mut card = native(label, "/bin/sh", &["-c", script], json!("OneShot"));
+    card["provides"] = json!([provides]);
+    card
+}
+
+#[test]
+fn outbound_connects_and_never_listens() {
+    let network =
+        json!({"Endpoint": {"interface": "00000000-0000-0000-0000-000000000001", "version": 1}});
+    let mut allowed = vec![("connect:tcp:127.0.0.1:80", "ok")];
+    allowed.extend(OUTBOUND.map(|attempt| (attempt, "ok")));
+    let mut free = attempts("free", everything(), json!({}), &allowed);
+    free.also(&NOT_OUTBOUND.map(|(attempt, _)| (attempt, "ok")));
+    let permissions =
+        json!({"networking": "outbound", "filesystem": "read-write", "processes": true});
+    let mut outbound = attempts("outbound", permissions, json!({}), &allowed);
+    outbound.also(&NOT_OUTBOUND);
+    outbound.also(&[("socket:packet:raw", "EAFNOSUPPORT")]);
+    let mut all = [free, outbound];
+    for attempts in &mut all {
+        attempts.card["requires"] = json!([network]);
+    }
+    let mut server = native("server", "/bin/sleep", &["100000"], restart());
+    server["listen"] = json!([{"name": "web", "tcp": "127.0.0.1:80"}]);
+    try_all(
+        &all,
+        vec![server, milestone("network", "ip link set lo up", &network)],
+    );
 }
 
 #[test]

@@ -1,7 +1,10 @@
-//! Native programs for the image, from `programs/*.c`, and what else a test puts into it.
+//! Native programs for the image: this test program itself, those from `programs/*.c`, and what else a
+//! test puts into it.
 
-use crate::machine::folder;
+use crate::machine::{folder, native, restart};
 use initrd_builder::tree::{Group, Tree};
+use initrd_builder::{Options, Program};
+use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
 
@@ -12,6 +15,25 @@ pub const FREESTANDING: &[&str] = &[
     "-fno-stack-protector",
     "-fno-asynchronous-unwind-tables",
 ];
+
+/// Where [`with_itself`] puts this program.
+const ITSELF: &str = "/bin/itself";
+
+/// Has this program in the image, for the Entes of [`role`].
+pub fn with_itself(options: &mut Options) {
+    options.programs.push(Program {
+        dest: ITSELF.into(),
+        source: std::env::current_exe().unwrap(),
+    });
+}
+
+/// An Ente that runs one test of this program, an ignored one, which finds its role in `ARJE_ROLE`.
+pub fn role(label: &str, test: &str, role: &str) -> Value {
+    let argv = [test, "--exact", "--ignored", "--nocapture"];
+    let mut card = native(label, ITSELF, &argv, restart());
+    card["payload"]["Native"]["envp"] = json!({"ARJE_ROLE": role});
+    card
+}
 
 /// Compiles a program, statically linked.
 pub fn compile(source: &str, flags: &[&str]) -> Vec<u8> {

@@ -1,22 +1,16 @@
 //! What native Entes are given by PID 1: output on the console, readiness, sockets, credentials.
 
 use crate::machine::{Booted, PROMPT, folder, native, restart, seed, shell, tree_with};
-use initrd_builder::Program;
+use crate::programs::with_itself;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 
-/// Where this program lies in the image.
-const PROBE: &str = "/bin/probe";
-
 /// This program again, in one of the roles of [`probe`].
 fn role(label: &str, role: &str) -> Value {
-    let argv = ["services::probe", "--exact", "--ignored", "--nocapture"];
-    let mut card = native(label, PROBE, &argv, restart());
-    card["payload"]["Native"]["envp"] = json!({"ARJE_ROLE": role});
-    card
+    crate::programs::role(label, "services::probe", role)
 }
 
 /// Not a test: what the Entes run.
@@ -68,12 +62,7 @@ fn native_entes_print_get_ready_serve_and_keep_secrets() {
 
     let seed = seed(vec![shell(), talk, ready, server, secretive, flood]);
     let inputs = folder();
-    let image = tree_with(inputs.path(), &seed, |options| {
-        options.programs.push(Program {
-            dest: PROBE.into(),
-            source: std::env::current_exe().unwrap(),
-        });
-    });
+    let image = tree_with(inputs.path(), &seed, with_itself);
     let mut booted = Booted::with_tree(folder(), &image, |_| {});
     booted.wait(PROMPT);
     for line in ["talk: out \\u{1b}[2J", "talk: err", "talk: end"] {

@@ -1,15 +1,26 @@
 //! The hardware watchdog: petted while PID 1 lives, and the end of a machine whose PID 1 hangs.
 
-use crate::machine::{self, Booted, folder, kernel, seed, shell, tree_with};
+use crate::machine::{self, Booted, folder, kernel, native, restart, seed, shell, tree_with};
 use arje_qemu::Machine;
 use arje_qemu::kernel::Kernel;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Boots with the module of a watchdog, armed for this end of the core.
 fn boot(kernel: &Kernel, module: &str, debug: &str, adjust: impl FnOnce(&mut Machine)) -> Booted {
+    boot_seed(kernel, module, debug, vec![shell()], adjust)
+}
+
+fn boot_seed(
+    kernel: &Kernel,
+    module: &str,
+    debug: &str,
+    genesis: Vec<Value>,
+    adjust: impl FnOnce(&mut Machine),
+) -> Booted {
     let files = folder();
-    let image = tree_with(files.path(), &seed(vec![shell()]), |options| {
+    let image = tree_with(files.path(), &seed(genesis), |options| {
         options.modules = vec![module.into()];
         options.modules_dir = kernel.modules.clone();
     });
@@ -39,6 +50,31 @@ fn a_hung_pid_1_is_reset_and_a_living_one_is_not() {
         console.contains("softdog: Initiating system reboot"),
         "{console}"
     );
+}
+
+/// A shutdown has a deadline, which a PID 1 that hangs does not keep; the machine ends all the same.
+#[test]
+fn a_pid_1_that_hangs_in_a_shutdown_is_reset() {
+    // It is told to stop, and then PID 1 is made to hang.
+    let script = "trap 'kill -QUIT 1' TERM; while :; do sleep 1; done";
+    let mut last = native("last", "/bin/sh", &["-c", script], restart());
+    last["stop_timeout_ms"] = json!(3_600_000);
+    let mut booted = boot_seed(
+        &kernel(),
+        "softdog",
+        "hang",
+        vec![shell(), last],
+        |machine| machine.append.push("ente.shutdown=3600".into()),
+    );
+    booted.wait("Ente last encarnado");
+    booted.vm.send_line("kill -USR2 1").unwrap();
+    booted.vm.wait_exit(machine::DEADLINE).unwrap();
+    let console = booted.vm.console();
+    assert!(
+        console.contains("softdog: Initiating system reboot"),
+        "{console}"
+    );
+    assert!(!console.contains("reboot: Power down"), "{console}");
 }
 
 #[test]

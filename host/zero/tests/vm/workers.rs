@@ -53,3 +53,34 @@ fn a_component_with_a_body_is_a_process_in_it() {
     booted.run("until pidof ente-worker; do sleep 0.1; done");
     assert_ne!(booted.run("pidof ente-worker").trim(), worker);
 }
+
+#[test]
+fn limits_of_a_workers_cgroup_hold() {
+    let limited = |label: &str, guest: &str, entry: &str, limit: Value| {
+        let mut card = wasm(label, guest, entry, json!("OneShot"));
+        card["soma"] = json!({"cgroup": limit});
+        card["soma"]["cgroup"]["path"] = json!(label);
+        card
+    };
+    // Without the limit of its cgroup it would have all that its own `limits` allow, and say so.
+    let mut hog = limited(
+        "hog",
+        "grow_memory",
+        "service",
+        json!({"memory_max": 32 << 20}),
+    );
+    // It touches one page of the processor in each of WebAssembly's, which is 64 MiB of this.
+    hog["limits"] = json!({"memory_bytes": 1 << 30});
+    let spin = limited(
+        "spin",
+        "loop_forever_in_run",
+        "run",
+        json!({"cpu_max": {"quota_us": 5_000}}),
+    );
+    let mut booted = Booted::to_prompt(&seed(vec![shell(), hog, spin]));
+    booted.wait("Ente hog: ended by signal 9");
+    booted.run("dmesg | grep -q 'constraint=CONSTRAINT_MEMCG.*ente/hog'");
+    booted.run(
+        "until grep -q 'nr_throttled [1-9]' /sys/fs/cgroup/ente/spin/cpu.stat; do usleep 20000; done",
+    );
+}
