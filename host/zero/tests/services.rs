@@ -6,117 +6,33 @@
     reason = "a test may panic; helpers outside of test functions, too"
 )]
 
+mod common;
+
+use common::{DEADLINE, Dev, folder};
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
-/// A hang is a failure; this only bounds how long it takes to notice one.
-const DEADLINE: Duration = Duration::from_secs(120);
-
-/// An `ente-zero` in dev mode, and what it prints.
-struct Dev {
-    child: Child,
-    lines: Receiver<String>,
-    seen: Vec<String>,
-    folder: TempDir,
-}
-
-fn executor() -> PathBuf {
-    let beside = || Path::new(env!("CARGO_BIN_EXE_ente-zero")).with_file_name("ente-spawn");
-    std::env::var_os("ARJE_ENTE_SPAWN").map_or_else(beside, PathBuf::from)
-}
-
-impl Dev {
-    fn start(folder: TempDir, genesis: Vec<Value>) -> Dev {
-        let mut seed = card("seed", json!("Virtual"), json!("Delegate"));
-        seed["genesis"] = Value::Array(genesis);
-        let path = folder.path().join("seed.card.json");
-        std::fs::write(&path, seed.to_string()).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ente-zero"))
-            .arg("--forever")
-            .arg("--store")
-            .arg(folder.path().join("store"))
-            .arg(&path)
-            .env("ENTE_SPAWN", executor())
-            .env("XDG_RUNTIME_DIR", folder.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in out.lines() {
-                let _ = sender.send(line.unwrap());
-            }
-        });
-        Dev {
-            child,
-            lines,
-            seen: Vec::new(),
-            folder,
-        }
-    }
-
-    /// Waits for a line that contains this, among those not looked at yet.
-    fn wait(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(line) = self.lines.recv_timeout(left) else {
-                panic!("no {text:?} in:\n{}", self.seen.join("\n"));
-            };
-            self.seen.push(line.clone());
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    /// Waits for a line that contains this, unless there was one already.
-    fn wait_once(&mut self, text: &str) {
-        if !self.seen.iter().any(|line| line.contains(text)) {
-            self.wait(text);
-        }
-    }
-
-    /// Ends it; whether all that should be ready were, and every line that it printed.
-    fn stop(mut self) -> (bool, Vec<String>) {
-        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        let status = self.child.wait().unwrap();
-        self.seen.extend(self.lines.iter());
-        (status.success(), std::mem::take(&mut self.seen))
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        let _ = self.child.kill(); // ended already, unless the test failed
-        let _ = self.child.wait();
-    }
-}
-
-fn card(label: &str, payload: Value, supervision: Value) -> Value {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static NEXT: AtomicU32 = AtomicU32::new(1);
-    let id = format!(
-        "01J000000000000000{:08}",
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    );
-    json!({
-        "schema_version": 1, "id": id, "label": label,
-        "payload": payload, "supervision": supervision,
-        "permissions": {"networking": "full", "filesystem": "read-write", "processes": true},
+/// Runs these until they are stopped.
+fn start(folder: TempDir, genesis: Vec<Value>) -> Dev {
+    Dev::start(folder, &genesis, |command| {
+        command.arg("--forever");
     })
+}
+
+/// A Card that is allowed everything.
+fn card(label: &str, payload: Value, supervision: Value) -> Value {
+    let mut card = common::card(label, payload, supervision);
+    card["permissions"] =
+        json!({"networking": "full", "filesystem": "read-write", "processes": true});
+    card
 }
 
 fn restart() -> Value {
@@ -134,10 +50,6 @@ fn role(label: &str, role: &str, supervision: Value) -> Value {
     let argv = ["probe", "--exact", "--ignored", "--nocapture"];
     let payload = json!({"Native": {"exec": exec, "argv": argv, "envp": {"ARJE_ROLE": role}}});
     card(label, payload, supervision)
-}
-
-fn folder() -> TempDir {
-    TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
 // --- what the Entes do ---------------------------------------------------------------------------
@@ -230,7 +142,7 @@ fn serve() {
 #[test]
 fn what_an_ente_prints_has_its_label_and_no_control_characters() {
     let script = "printf 'out\\n\\033[2Jx\\n'; echo err >&2; printf 'no newline'";
-    let mut dev = Dev::start(folder(), vec![shell("talk", script, json!("OneShot"))]);
+    let mut dev = start(folder(), vec![shell("talk", script, json!("OneShot"))]);
     dev.wait("the seed is up");
     let (ready, lines) = dev.stop();
     assert!(ready);
@@ -248,7 +160,7 @@ fn what_an_ente_prints_has_its_label_and_no_control_characters() {
 fn a_flood_ends_and_others_are_heard() {
     let flood = "yes flood | head -n 2000000; echo flood is over >&2";
     let quiet = "while :; do echo still here; sleep 0.1; done";
-    let mut dev = Dev::start(
+    let mut dev = start(
         folder(),
         vec![
             shell("flood", flood, json!("OneShot")),
@@ -273,7 +185,7 @@ fn an_ente_is_ready_when_it_says_so() {
     ready["provides"] = json!([endpoint]);
     let mut user = shell("user", "echo it is ready; sleep 1000", restart());
     user["requires"] = json!([endpoint]);
-    let mut dev = Dev::start(folder(), vec![user, ready]);
+    let mut dev = start(folder(), vec![user, ready]);
     dev.wait("user: it is ready");
     let (all_ready, lines) = dev.stop();
     assert!(all_ready);
@@ -285,7 +197,7 @@ fn an_ente_is_ready_when_it_says_so() {
 fn running_is_not_being_ready() {
     let mut mute = shell("mute", "echo running; sleep 1000", restart());
     mute["readiness"] = json!("notify");
-    let mut dev = Dev::start(folder(), vec![mute]);
+    let mut dev = start(folder(), vec![mute]);
     dev.wait("mute: running");
     let (all_ready, lines) = dev.stop();
     assert!(!all_ready);
@@ -307,7 +219,7 @@ fn systemds_own_client_is_understood() {
     let script = "systemd-notify --ready --status='all well' && echo passed; sleep 1000";
     let mut notifies = shell("notifies", script, restart());
     notifies["readiness"] = json!("notify");
-    let mut dev = Dev::start(folder(), vec![notifies]);
+    let mut dev = start(folder(), vec![notifies]);
     dev.wait("notifies: passed");
     assert!(dev.stop().0);
 }
@@ -316,7 +228,7 @@ fn systemds_own_client_is_understood() {
 fn an_ente_that_falls_silent_is_restarted() {
     let mut silent = role("silent", "watchdog", restart());
     silent["liveness_ms"] = json!(400);
-    let mut dev = Dev::start(folder(), vec![silent]);
+    let mut dev = start(folder(), vec![silent]);
     dev.wait("Ente silent encarnado");
     dev.wait("silent: silent from now on");
     dev.wait("Ente silent encarnado");
@@ -336,7 +248,7 @@ fn more_time_to_stop_is_given_to_who_asks() {
     let mut slow = shell("slow", &script, restart());
     slow["liveness_ms"] = json!(3_600_000);
     slow["stop_timeout_ms"] = json!(3000);
-    let mut dev = Dev::start(folder(), vec![slow]);
+    let mut dev = start(folder(), vec![slow]);
     dev.wait("set up");
     let (_, lines) = dev.stop();
     assert!(
@@ -353,7 +265,7 @@ fn a_program_that_expects_systemd_can_notify_it() {
     }});
     let mut legacy = card("legacy", payload, json!("OneShot"));
     legacy["readiness"] = json!("exit");
-    let mut dev = Dev::start(folder(), vec![legacy]);
+    let mut dev = start(folder(), vec![legacy]);
     dev.wait("the seed is up");
     let (ready, lines) = dev.stop();
     assert!(ready, "{lines:?}");
@@ -379,7 +291,7 @@ fn server(folder: &TempDir) -> (Value, PathBuf) {
 fn no_connection_is_lost_while_an_ente_restarts() {
     let folder = folder();
     let (server, path) = server(&folder);
-    let mut dev = Dev::start(folder, vec![server]);
+    let mut dev = start(folder, vec![server]);
     dev.wait("Ente server encarnado");
     let mut servers = Vec::new();
     // Each incarnation answers one: the others wait until the next ones have come.
@@ -411,7 +323,7 @@ fn a_socket_that_cannot_be_had_is_named() {
     let (server, path) = server(&folder);
     let mut other = shell("other", "echo never", json!("OneShot"));
     other["listen"] = json!([{"name": "mine", "unix": path}]);
-    let mut dev = Dev::start(folder, vec![server, other]);
+    let mut dev = start(folder, vec![server, other]);
     let expected = format!(
         "listen \"mine\" (unix {}): bind: Address already in use",
         path.display()

@@ -2,131 +2,45 @@
 //! worker; started by `ente-spawn` as in the machine.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+mod common;
+
+use common::{Dev, card, folder};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use tempfile::TempDir;
 
-/// ente-zero, running.
-struct Zero {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    said: Vec<String>,
-    _folder: TempDir,
-}
-
-fn helper(variable: &str, name: &str) -> PathBuf {
-    let zero = PathBuf::from(env!("CARGO_BIN_EXE_ente-zero"));
-    std::env::var_os(variable).map_or_else(|| zero.with_file_name(name), PathBuf::from)
-}
-
-impl Zero {
-    /// Runs a seed for at most so many seconds, or until nothing is left to do.
-    fn run(genesis: &[Value], seconds: &str) -> Zero {
-        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let worker = folder.path().join("ente-worker");
-        symlink(env!("CARGO_BIN_EXE_ente-zero"), &worker).unwrap();
-        let seed = folder.path().join("seed.card.json");
-        let mut root = card("seed", json!("Virtual"), json!("Delegate"));
-        root["genesis"] = json!(genesis);
-        std::fs::write(&seed, root.to_string()).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ente-zero"))
-            .args(["--for", seconds, "--store"])
-            .arg(folder.path().join("store"))
-            .arg("--components")
+/// Runs a seed for at most so many seconds, or until nothing is left to do.
+fn run(genesis: &[Value], seconds: &str) -> Dev {
+    let folder = folder();
+    let worker = folder.path().join("ente-worker");
+    symlink(env!("CARGO_BIN_EXE_ente-zero"), &worker).unwrap();
+    Dev::start(folder, genesis, |command| {
+        command
+            .args(["--for", seconds, "--components"])
             .arg(arje_guest_artifacts::components())
-            .arg(seed)
-            .env("ENTE_SPAWN", helper("ARJE_ENTE_SPAWN", "ente-spawn"))
-            .env("ENTE_COMPILE", helper("ARJE_ENTE_COMPILE", "ente-compile"))
-            .env("ENTE_WORKER", worker)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Zero {
-            child,
-            lines,
-            said: Vec::new(),
-            _folder: folder,
-        }
-    }
-
-    /// Waits for a line that contains the text; every line is waited for once.
-    fn wait(&mut self, text: &str) -> String {
-        loop {
-            let Some(line) = self.lines.next() else {
-                panic!("no {text:?} in {:#?}", self.said);
-            };
-            let line = line.unwrap();
-            self.said.push(line.clone());
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    /// The only worker process.
-    fn worker(&self) -> Pid {
-        let pid = self.child.id();
-        let children = format!("/proc/{pid}/task/{pid}/children");
-        let children = std::fs::read_to_string(children).unwrap();
-        let mut workers = children.split_whitespace().filter(|pid| {
-            std::fs::read_to_string(format!("/proc/{pid}/comm"))
-                .is_ok_and(|name| name == "ente-worker\n")
-        });
-        let worker = workers.next().unwrap().parse().unwrap();
-        assert_eq!(workers.next(), None);
-        Pid::from_raw(worker)
-    }
-
-    /// Waits until the seed is up, then asks it to end.
-    fn end_when_up(mut self) -> (bool, Vec<String>) {
-        self.wait("the seed is up");
-        self.end_when_asked()
-    }
-
-    /// Asks it to end.
-    fn end_when_asked(self) -> (bool, Vec<String>) {
-        kill(
-            Pid::from_raw(self.child.id().cast_signed()),
-            Signal::SIGTERM,
-        )
-        .unwrap();
-        self.end()
-    }
-
-    /// Waits for its end; whether every Ente that should have been Ready was.
-    fn end(mut self) -> (bool, Vec<String>) {
-        for line in self.lines.by_ref() {
-            self.said.push(line.unwrap());
-        }
-        let status = self.child.wait().unwrap();
-        (status.success(), std::mem::take(&mut self.said))
-    }
-}
-
-impl Drop for Zero {
-    fn drop(&mut self) {
-        let _ = self.child.kill(); // it has ended where the test went well
-        let _ = self.child.wait();
-    }
-}
-
-fn card(label: &str, payload: Value, supervision: Value) -> Value {
-    static NEXT: AtomicU32 = AtomicU32::new(1);
-    let id = format!(
-        "01J000000000000000{:08}",
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    );
-    json!({
-        "schema_version": 1, "id": id, "label": label,
-        "payload": payload, "supervision": supervision,
+            .env("ENTE_WORKER", worker);
     })
+}
+
+/// The only worker process.
+fn worker(dev: &Dev) -> Pid {
+    let pid = dev.child.id();
+    let children = format!("/proc/{pid}/task/{pid}/children");
+    let children = std::fs::read_to_string(children).unwrap();
+    let mut workers = children.split_whitespace().filter(|pid| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm"))
+            .is_ok_and(|name| name == "ente-worker\n")
+    });
+    let worker = workers.next().unwrap().parse().unwrap();
+    assert_eq!(workers.next(), None);
+    Pid::from_raw(worker)
+}
+
+/// Waits until the seed is up, then asks it to end.
+fn end_when_up(mut dev: Dev) -> (bool, Vec<String>) {
+    dev.wait("the seed is up");
+    dev.stop()
 }
 
 /// A guest with a body.
@@ -149,7 +63,7 @@ fn components_with_a_body_live_and_end_as_others_do() {
         let pin = card["payload"]["Wasm"]["module_sha256"].as_str().unwrap();
         pin[..12].to_owned()
     });
-    let (ready, said) = Zero::run(&genesis, "20").end_when_up();
+    let (ready, said) = end_when_up(run(&genesis, "20"));
     assert!(ready, "{said:#?}");
     for line in [
         &format!("Ente run_ok encarnado wasm={}", pins[0]),
@@ -173,17 +87,17 @@ fn components_with_a_body_live_and_end_as_others_do() {
 fn a_worker_that_is_killed_is_an_ente_that_is_killed() {
     let restart = json!({"Restart": {"initial": 20, "max": 20}});
     let card = bodied("service_ok", "service", restart, json!({"nofile": 64}));
-    let mut zero = Zero::run(&[card], "120");
-    zero.wait("the seed is up");
-    let first = zero.worker();
+    let mut dev = run(&[card], "120");
+    dev.wait("the seed is up");
+    let first = worker(&dev);
     kill(first, Signal::SIGKILL).unwrap();
-    zero.wait("Ente service_ok: ended by signal 9");
-    zero.wait("Ente service_ok encarnado wasm=");
-    let second = zero.worker();
+    dev.wait("Ente service_ok: ended by signal 9");
+    dev.wait("Ente service_ok encarnado wasm=");
+    let second = worker(&dev);
     assert_ne!(first, second);
     // What stays of a worker when its core is killed: nothing.
-    zero.child.kill().unwrap();
-    zero.child.wait().unwrap();
+    dev.child.kill().unwrap();
+    dev.child.wait().unwrap();
     while std::fs::read_to_string(format!("/proc/{second}/stat"))
         .is_ok_and(|stat| stat.contains("(ente-worker)") && !stat.contains(") Z "))
     {
@@ -200,7 +114,7 @@ fn mem_bytes_bounds_what_a_component_can_use() {
         json!({"mem_bytes": 64 << 20}),
     );
     card["limits"] = json!({"memory_bytes": 1u64 << 30});
-    let (ready, said) = Zero::run(&[card], "120").end();
+    let (ready, said) = run(&[card], "120").end();
     assert!(!ready);
     let refused = said
         .iter()
@@ -227,9 +141,9 @@ fn a_worker_is_confined_by_the_kernel_too() {
     let restart = json!({"Restart": {"initial": 20, "max": 20}});
     let mut card = bodied("service_ok", "service", restart, json!({"nofile": 64}));
     card["soma"]["run_as"] = json!({"uid": 4711, "gid": 4712});
-    let mut zero = Zero::run(&[card], "120");
-    zero.wait("the seed is up");
-    let pid = zero.worker();
+    let mut dev = run(&[card], "120");
+    dev.wait("the seed is up");
+    let pid = worker(&dev);
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let status: Vec<_> = status.lines().map(|line| line.replace('\t', " ")).collect();
     for expected in [
@@ -262,7 +176,7 @@ fn a_worker_is_confined_by_the_kernel_too() {
 
 #[test]
 fn a_worker_has_the_folders_of_its_component() {
-    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let folder = folder();
     std::fs::write(folder.path().join("in"), "the content").unwrap();
     let with = |guest: &str, argument: &str, ro: bool| {
         let mut card = bodied(guest, "run", json!("OneShot"), json!({"nofile": 64}));
@@ -276,7 +190,7 @@ fn a_worker_has_the_folders_of_its_component() {
         with("run_reads_preopen", "/data/in", true),
         with("run_writes_preopen", "/data/out", false),
     ];
-    let (ready, said) = Zero::run(&genesis, "120").end();
+    let (ready, said) = run(&genesis, "120").end();
     assert!(ready, "{said:#?}");
     assert!(
         said.contains(&"run_reads_preopen: the content".to_owned()),
@@ -285,7 +199,7 @@ fn a_worker_has_the_folders_of_its_component() {
     let written = std::fs::read_to_string(folder.path().join("out")).unwrap();
     assert_eq!(written.trim(), "written");
 
-    let (ready, said) = Zero::run(&[with("run_writes_preopen", "/data/no", true)], "120").end();
+    let (ready, said) = run(&[with("run_writes_preopen", "/data/no", true)], "120").end();
     assert!(!ready, "{said:#?}");
     assert!(!folder.path().join("no").exists());
 }
@@ -293,13 +207,13 @@ fn a_worker_has_the_folders_of_its_component() {
 #[test]
 fn a_worker_serves_the_sockets_of_pid_1() {
     use std::io::{Read, Write};
-    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let folder = folder();
     let path = folder.path().join("web.sock");
     let restart = json!({"Restart": {"initial": 20, "max": 20}});
     let mut card = bodied("web", "http", restart, json!({"nofile": 64}));
     card["listen"] = json!([{"name": "web", "unix": path}]);
-    let mut zero = Zero::run(&[card], "120");
-    zero.wait("the seed is up");
+    let mut dev = run(&[card], "120");
+    dev.wait("the seed is up");
     let mut client = std::os::unix::net::UnixStream::connect(&path).unwrap();
     client
         .write_all(b"GET /here HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
@@ -307,7 +221,7 @@ fn a_worker_serves_the_sockets_of_pid_1() {
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("GET /here"), "{answer}");
-    let (ready, said) = zero.end_when_asked();
+    let (ready, said) = dev.stop();
     assert!(ready, "{said:#?}");
     assert!(!path.exists(), "its socket goes with it");
 }
