@@ -156,6 +156,7 @@ impl World {
                 self.host.start(StartRequest {
                     card: Arc::clone(card),
                     incarnation,
+                    sockets: Vec::new(),
                 });
                 started = Some(incarnation);
             }

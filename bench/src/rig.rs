@@ -115,6 +115,7 @@ impl Rig {
         self.host.start(StartRequest {
             card: Arc::clone(card),
             incarnation: INCARNATION,
+            sockets: Vec::new(),
         });
     }
 

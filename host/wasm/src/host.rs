@@ -38,12 +38,15 @@ pub struct HostConfig {
 }
 
 /// Asks for a new incarnation of an Ente.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct StartRequest {
     /// The Card; its payload is `Wasm`.
     pub card: Arc<Card>,
     /// The number that the supervisor gave this incarnation.
     pub incarnation: u64,
+    /// The listening sockets of the Card's `listen`, in its order. Duplicates of them stay with whoever
+    /// asks, from one incarnation to the next.
+    pub sockets: Vec<OwnedFd>,
 }
 
 /// There is no such incarnation, or it is over.
@@ -169,17 +172,11 @@ impl Host {
     /// Starts an incarnation. What comes of it is told by [`Event`]s; exactly one of them is
     /// [`EventKind::Ended`].
     pub fn start(&self, request: StartRequest) {
-        self.start_actor(request, None);
-    }
-
-    /// As [`start`](Self::start), with the sockets of the Card's `listen` made elsewhere, in their
-    /// order.
-    pub fn start_with_sockets(&self, request: StartRequest, sockets: Vec<OwnedFd>) {
-        self.start_actor(request, Some(sockets));
-    }
-
-    fn start_actor(&self, request: StartRequest, sockets: Option<Vec<OwnedFd>>) {
-        let StartRequest { card, incarnation } = request;
+        let StartRequest {
+            card,
+            incarnation,
+            sockets,
+        } = request;
         let ledger = Ledger::new(card.limits.memory_bytes);
         let (mailbox, messages) = tokio::sync::mpsc::channel(card.limits.mailbox.max(1) as usize);
         let control = self.enter(&card, incarnation, mailbox, Some(Arc::clone(&ledger)));
@@ -199,14 +196,18 @@ impl Host {
     /// - [`EventKind::Ended`] may come while the process still runs, which is then to be killed.
     ///   With [`End::Lost`](crate::End::Lost) the exit status of the process says how it ended.
     pub fn start_remote(&self, request: StartRequest, socket: UnixStream) {
-        let StartRequest { card, incarnation } = request;
+        let StartRequest {
+            card,
+            incarnation,
+            sockets,
+        } = request;
         let (mailbox, messages) = tokio::sync::mpsc::channel(card.limits.mailbox.max(1) as usize);
         let control = self.enter(&card, incarnation, mailbox, None);
         let remote = Remote::new(Arc::clone(&self.shared), card, incarnation, control);
         self.shared
             .lanes
             .handle()
-            .spawn(remote.live(socket, messages));
+            .spawn(remote.live(socket, sockets, messages));
     }
 
     /// Notes that an incarnation lives.

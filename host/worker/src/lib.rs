@@ -117,8 +117,9 @@ fn start(
     let request = StartRequest {
         card: Arc::new(card),
         incarnation,
+        sockets: descriptors.collect(),
     };
-    host.start_with_sockets(request, descriptors.collect());
+    host.start(request);
     Ok((host, id))
 }
 

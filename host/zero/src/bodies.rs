@@ -101,7 +101,7 @@ impl Bodies {
             .map(|status| News::new(who, Report::Exited(status)))
     }
 
-    /// Makes the listening sockets of the native Entes of a tree; what failed.
+    /// Makes the listening sockets of the Entes of a tree; what failed.
     pub fn open_sockets(&mut self, root: &Card) -> Vec<String> {
         self.natives.services().open_sockets(root)
     }
@@ -120,9 +120,11 @@ impl Bodies {
     }
 
     fn start_wasm(&mut self, card: &Arc<Card>, incarnation: Incarnation) -> Result<(), ExitStatus> {
+        let sockets = self.natives.services().duplicates(card)?;
         self.host()?.start(StartRequest {
             card: Arc::clone(card),
             incarnation,
+            sockets,
         });
         Ok(())
     }
@@ -142,6 +144,7 @@ impl Bodies {
         poller: &mut Poller,
     ) -> Result<(), ExitStatus> {
         self.host()?;
+        let sockets = self.natives.services().duplicates(card)?;
         let (ours, theirs) = UnixStream::pair()
             .map_err(|error| failed("make the worker's socket")(error.to_string()))?;
         let extras = Extras {
@@ -155,6 +158,7 @@ impl Bodies {
             StartRequest {
                 card: Arc::clone(card),
                 incarnation: who.incarnation,
+                sockets,
             },
             ours,
         );

@@ -133,7 +133,7 @@ impl Natives {
             let bus = self.bus_environment.iter().cloned();
             given.environment.extend(bus);
         }
-        let passed = [self.services.sockets(card.id).as_slice(), extras.passed].concat();
+        let passed = [self.services.sockets(card).as_slice(), extras.passed].concat();
         request.output = given.pipes.as_ref().map(|pipes| pipes.output());
         request.environment = &given.environment;
         request.own_pid = &given.own_pid;

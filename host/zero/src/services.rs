@@ -1,5 +1,5 @@
-//! What the host does for a native Ente beyond starting it: takes in its output, keeps its listening
-//! sockets, tells it where to say that it is ready.
+//! What the host does for an Ente beyond starting it: keeps its listening sockets; and if it is a
+//! process, takes in its output and tells it where to say that it is ready.
 
 use crate::handover::{Keep, ListenRecord};
 use crate::logs::{Captured, Logs};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// The variable that names whom `WATCHDOG_USEC` is for (sd_watchdog_enabled(3)).
 const WATCHDOG_PID: &str = "WATCHDOG_PID";
 
-/// The services of all native Entes.
+/// The services of all Entes.
 pub struct Services {
     logs: Logs,
     /// Where notifications are taken, if anywhere.
@@ -66,8 +66,7 @@ impl Services {
     }
 
     fn open_sockets_of(&mut self, card: &Card) -> Result<(), String> {
-        let native = matches!(card.payload, Payload::Native(_) | Payload::Legacy(_));
-        if !native || card.listen.is_empty() || self.sockets.contains_key(&card.id) {
+        if card.listen.is_empty() || self.sockets.contains_key(&card.id) {
             return Ok(());
         }
         let sockets = ListenSockets::open(card).map_err(|error| error.to_string())?;
@@ -87,7 +86,10 @@ impl Services {
         };
         self.open_sockets_of(card)
             .map_err(|error| failed("make its sockets", error))?;
-        if let Some(sockets) = self.sockets.get(&card.id) {
+        // A component is handed them otherwise.
+        if let Some(sockets) = self.sockets.get(&card.id)
+            && !matches!(card.payload, Payload::Wasm(_))
+        {
             sockets
                 .reset()
                 .map_err(|errno| failed("make its sockets", errno))?;
@@ -126,11 +128,29 @@ impl Services {
         self.credentials.join(id.to_string())
     }
 
-    /// The listening sockets of an Ente, to be passed in this order.
+    /// The listening sockets of a process, to be passed in this order.
     #[must_use]
-    pub fn sockets(&self, id: Id) -> Vec<BorrowedFd<'_>> {
-        let sockets = self.sockets.get(&id);
-        sockets.map_or_else(Vec::new, ListenSockets::descriptors)
+    pub fn sockets(&self, card: &Card) -> Vec<BorrowedFd<'_>> {
+        match self.sockets.get(&card.id) {
+            Some(sockets) if !matches!(card.payload, Payload::Wasm(_)) => sockets.descriptors(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Duplicates of a component's listening sockets, in the order of its Card.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be made; it must not start without.
+    pub fn duplicates(&mut self, card: &Card) -> Result<Vec<OwnedFd>, ExitStatus> {
+        self.open_sockets_of(card)
+            .map_err(|error| failed("make its sockets", error))?;
+        let sockets = self.sockets.get(&card.id);
+        let sockets = sockets.map_or_else(Vec::new, ListenSockets::descriptors);
+        let duplicates = sockets.iter().map(BorrowedFd::try_clone_to_owned);
+        duplicates
+            .collect::<io::Result<_>>()
+            .map_err(|error| failed("pass its sockets", error))
     }
 
     /// The listening sockets of all Entes, for the next image.

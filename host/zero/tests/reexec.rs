@@ -12,7 +12,9 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -42,8 +44,13 @@ fn native(n: u32, label: &str) -> Value {
     card
 }
 
-/// Five processes, a component, and a process that needs the component.
-fn seed() -> Value {
+/// Five processes, a component, a process that needs the component, and a component that serves HTTP on
+/// a socket in `folder`.
+fn seed(folder: &Path) -> Value {
+    let web = arje_guest_artifacts::guest("web").pin();
+    let web = json!({"Wasm": {"module_sha256": web, "entry": "http"}});
+    let mut web = card(8, "web", web);
+    web["listen"] = json!([{"name": "web", "unix": folder.join("web.sock")}]);
     let pin = arje_guest_artifacts::guest("hello").pin();
     let mut hello = card(
         1,
@@ -54,7 +61,7 @@ fn seed() -> Value {
     let mut needs = native(2, "needs-hello");
     needs["requires"] = json!(["Journal"]);
     let mut genesis: Vec<Value> = (3..8).map(|n| native(n, &format!("native-{n}"))).collect();
-    genesis.extend([hello, needs]);
+    genesis.extend([hello, needs, web]);
     let mut seed = card(9, "seed", json!("Virtual"));
     seed["supervision"] = json!("Delegate");
     seed["genesis"] = genesis.into();
@@ -87,7 +94,7 @@ impl Zero {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::copy(env!("CARGO_BIN_EXE_ente-zero"), path("ente-zero")).unwrap();
-        fs::write(path("seed.card.json"), seed().to_string()).unwrap();
+        fs::write(path("seed.card.json"), seed(folder.path()).to_string()).unwrap();
         let mut child = Command::new(path("ente-zero"))
             .arg("--forever")
             .arg("--run-dir")
@@ -244,6 +251,30 @@ fn processes_stay_components_return_and_nothing_is_forgotten() {
         std::thread::yield_now();
     }
     zero.stop();
+}
+
+#[test]
+fn sockets_of_components_stay() {
+    let zero = Zero::start();
+    zero.wait("needs-hello: up");
+    zero.settled("web", 1);
+    let path = zero.folder.path().join("web.sock");
+    let file = fs::metadata(&path).unwrap().ino();
+    zero.request(Request::Reexec).unwrap();
+    // Whoever connects, whenever that is, is answered: by the old component, or by the new one.
+    for n in 0..20 {
+        let mut client = UnixStream::connect(&path).unwrap();
+        let request = format!("GET /{n} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains(&format!("GET /{n}\n")), "{answer}");
+    }
+    zero.wait("reexec: image 1 took over");
+    zero.settled("web", 2);
+    assert_eq!(fs::metadata(&path).unwrap().ino(), file);
+    zero.stop();
+    assert!(!path.exists());
 }
 
 #[test]

@@ -7,7 +7,7 @@
 
 use super::Actor;
 use super::progress::Watched;
-use super::sockets::{Bound, Socket, SocketFile, adopt_all, bind_all};
+use super::sockets::{Socket, adopt_all};
 use crate::body::{HttpJob, instantiate_http};
 use crate::event::{End, EventKind};
 use crate::exports::INCOMING_HANDLER;
@@ -140,31 +140,22 @@ impl Server {
 
 enum Listener {
     Tcp(TcpListener),
-    Unix {
-        listener: UnixListener,
-        _file: Option<SocketFile>,
-    },
+    Unix(UnixListener),
 }
 
 impl Listener {
-    fn new(bound: Bound) -> io::Result<Listener> {
-        Ok(match bound.socket {
+    fn new(socket: Socket) -> io::Result<Listener> {
+        Ok(match socket {
             Socket::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
-            Socket::Unix(listener) => Listener::Unix {
-                listener: UnixListener::from_std(listener)?,
-                _file: bound.file,
-            },
+            Socket::Unix(listener) => Listener::Unix(UnixListener::from_std(listener)?),
         })
     }
 }
 
-/// The sockets that the actor was given, else new ones.
+/// The sockets that the actor was given.
 fn listeners(actor: &Actor) -> Result<Vec<Listener>, String> {
-    let bound = match actor.take_sockets() {
-        Some(sockets) => adopt_all(&actor.card, sockets)?,
-        None => bind_all(&actor.card)?,
-    };
-    let listeners: io::Result<_> = bound.into_iter().map(Listener::new).collect();
+    let sockets = adopt_all(&actor.card, actor.take_sockets())?;
+    let listeners: io::Result<_> = sockets.into_iter().map(Listener::new).collect();
     listeners.map_err(|error| format!("listen: {error}"))
 }
 
@@ -203,7 +194,7 @@ async fn accept(
             let (stream, _) = tcp.accept().await?;
             connections.spawn(serve(server, stream, permit));
         }
-        Listener::Unix { listener, .. } => {
+        Listener::Unix(listener) => {
             let (stream, _) = listener.accept().await?;
             connections.spawn(serve(server, stream, permit));
         }

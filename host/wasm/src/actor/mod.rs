@@ -46,9 +46,8 @@ pub(crate) struct Actor {
     control: Arc<Control>,
     ledger: Arc<Ledger>,
     output: Output,
-    /// The sockets of its `listen`, where they were made elsewhere; taken by the entry that serves
-    /// them.
-    sockets: Mutex<Option<Vec<OwnedFd>>>,
+    /// The sockets of its `listen`; taken by the entry that serves them.
+    sockets: Mutex<Vec<OwnedFd>>,
 }
 
 impl Actor {
@@ -58,7 +57,7 @@ impl Actor {
         incarnation: u64,
         control: Arc<Control>,
         ledger: Arc<Ledger>,
-        sockets: Option<Vec<OwnedFd>>,
+        sockets: Vec<OwnedFd>,
     ) -> Actor {
         let output = host
             .printer
@@ -74,10 +73,10 @@ impl Actor {
         }
     }
 
-    fn take_sockets(&self) -> Option<Vec<OwnedFd>> {
+    fn take_sockets(&self) -> Vec<OwnedFd> {
         // Taken or not: a panic cannot leave it half-taken.
         let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        sockets.take()
+        std::mem::take(&mut sockets)
     }
 
     /// The whole life of the incarnation. Whatever happens in it, even a panic of the host, ends

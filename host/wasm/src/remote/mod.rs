@@ -11,7 +11,6 @@ mod pace;
 mod phase;
 
 use crate::actor::Invocation;
-use crate::actor::sockets::{Bound, SocketFile, bind_all};
 use crate::control::Control;
 use crate::event::{End, EventKind};
 use crate::host::Shared;
@@ -61,48 +60,53 @@ impl Remote {
 
     /// The whole life of the incarnation. Whatever happens in it ends in exactly one
     /// [`EventKind::Ended`].
-    pub(crate) async fn live(self, socket: std::os::unix::net::UnixStream, calls: Calls) {
+    pub(crate) async fn live(
+        self,
+        socket: std::os::unix::net::UnixStream,
+        listening: Vec<OwnedFd>,
+        calls: Calls,
+    ) {
         let mut obituary = Obituary {
             remote: &self,
             ended: None,
         };
-        let ended = self.run(socket, calls).await;
+        let ended = self.run(socket, listening, calls).await;
         obituary.ended = Some(ended.unwrap_or_else(|end| (end, 0)));
     }
 
     async fn run(
         &self,
         socket: std::os::unix::net::UnixStream,
+        listening: Vec<OwnedFd>,
         calls: Calls,
     ) -> Result<Ended, End> {
         let broken = |error: io::Error| End::HostPanic(format!("the worker's socket: {error}"));
         socket.set_nonblocking(true).map_err(broken)?;
         let mut socket = UnixStream::from_std(socket).map_err(broken)?;
         let hand_over = async {
-            let parcel = self.parcel().await?;
+            let parcel = self.parcel(listening).await?;
             parcel.send(&mut socket, self.incarnation).await
         };
-        let _files = tokio::select! {
+        tokio::select! {
             biased;
             () = self.control.killed() => return Err(End::Lost),
-            files = hand_over => files?,
-        };
+            handed = hand_over => handed?,
+        }
         Conversation::new(self, socket, calls).hold().await
     }
 
-    /// Verifies the artifact and makes the sockets.
-    async fn parcel(&self) -> Result<Parcel, End> {
+    /// Verifies the artifact, and puts all together.
+    async fn parcel(&self, sockets: Vec<OwnedFd>) -> Result<Parcel, End> {
         let Payload::Wasm(payload) = &self.card.payload else {
             return Err(End::Refused("the payload is not Wasm".into()));
         };
-        if self.card.listen.len() > MAX_SOCKETS {
+        if sockets.len() > MAX_SOCKETS {
             return Err(End::Refused(format!(
                 "listen: {} sockets, but a worker process is handed at most {MAX_SOCKETS}",
-                self.card.listen.len()
+                sockets.len()
             )));
         }
         let artifact = self.host.loader.sealed(&payload.module_sha256).await?;
-        let sockets = bind_all(&self.card).map_err(End::Refused)?;
         let mut card = Card::clone(&self.card);
         card.genesis.clear(); // others' business
         let card = card
@@ -153,24 +157,23 @@ impl Drop for Obituary<'_> {
 struct Parcel {
     card: String,
     artifact: OwnedFd,
-    sockets: Vec<Bound>,
+    sockets: Vec<OwnedFd>,
 }
 
 impl Parcel {
-    /// Hands it over; only the worker has the sockets from then on, and their files are left.
-    async fn send(self, socket: &mut UnixStream, incarnation: u64) -> Result<Vec<SocketFile>, End> {
+    /// Hands it over.
+    async fn send(self, socket: &mut UnixStream, incarnation: u64) -> Result<(), End> {
         let start = Command::Start {
             incarnation,
             card: self.card,
         };
-        let sockets = self.sockets.iter().map(|bound| bound.socket.as_fd());
+        let sockets = self.sockets.iter().map(OwnedFd::as_fd);
         let descriptors: Vec<BorrowedFd<'_>> = std::iter::once(self.artifact.as_fd())
             .chain(sockets)
             .collect();
         // It fails when the process has ended already.
         send_start(socket, &start, &descriptors)
             .await
-            .map_err(|_| End::Lost)?;
-        Ok(self.sockets.into_iter().filter_map(|it| it.file).collect())
+            .map_err(|_| End::Lost)
     }
 }

@@ -2,20 +2,36 @@
 
 use crate::cases::refusal;
 use crate::rig::{self, Rig};
-use arje_wasm::{End, StopReason};
+use arje_wasm::{End, EventKind, StopReason};
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::thread;
 
-/// The guest `web`, listening on a Unix socket in a folder of its own.
+/// The guest `web`, and the path and folder of the Unix socket that it is to serve.
 fn web() -> (arje_card::Card, tempfile::TempDir, std::path::PathBuf) {
+    web_of("web")
+}
+
+fn web_of(guest: &str) -> (arje_card::Card, tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("web.sock");
-    let mut card = rig::card("web", "http");
+    let mut card = rig::card(guest, "http");
     card.listen = vec![arje_card::Listen {
         name: "web".into(),
         on: arje_card::ListenOn::Unix(path.to_str().unwrap().into()),
     }];
     (card, folder, path)
+}
+
+/// Starts it with a socket, which stays open, and waits until it serves.
+fn serve(rig: &Rig, card: &arje_card::Card, listener: &UnixListener) {
+    rig.start_with(card, sockets(listener));
+    rig.wait(card, |kind| matches!(kind, EventKind::Ready));
+}
+
+fn sockets(listener: &UnixListener) -> Vec<OwnedFd> {
+    vec![listener.try_clone().unwrap().into()]
 }
 
 /// Sends bytes, and returns all that comes back until the server closes.
@@ -37,7 +53,8 @@ fn get(path: &std::path::Path, target: &str) -> String {
 #[test]
 fn http_requests_get_an_instance_each() {
     let (rig, (card, _folder, path)) = (Rig::new(), web());
-    rig.start_ready(&card);
+    let listener = UnixListener::bind(&path).unwrap();
+    serve(&rig, &card, &listener);
     let clients: Vec<_> = (0..32)
         .map(|n| {
             let path = path.clone();
@@ -74,8 +91,17 @@ fn http_requests_get_an_instance_each() {
         rest.ends_with("GET /idle\n\r\n0\r\n\r\n") || rest.ends_with("GET /idle\n"),
         "{rest}"
     );
-    assert!(!path.exists(), "its socket goes with it");
     assert_eq!(rig.host.memory_bytes(card.id), None);
+
+    // Who connects while it does not run is served by the next incarnation.
+    let client = {
+        let path = path.clone();
+        thread::spawn(move || get(&path, "/between"))
+    };
+    let (mut next, ..) = web();
+    next.listen = card.listen.clone();
+    serve(&rig, &next, &listener);
+    assert!(client.join().unwrap().contains("GET /between\n"));
 }
 
 #[test]
@@ -83,7 +109,8 @@ fn http_is_bounded_and_its_failures_are_answers() {
     // Not enough memory for one instance: each request fails by itself, the Ente lives on.
     let (rig, (mut card, _folder, path)) = (Rig::new(), web());
     card.limits.memory_bytes = 64 * 1024;
-    rig.start_ready(&card);
+    let listener = UnixListener::bind(&path).unwrap();
+    serve(&rig, &card, &listener);
     for _ in 0..2 {
         assert!(
             get(&path, "/").starts_with("HTTP/1.1 500"),
@@ -94,25 +121,10 @@ fn http_is_bounded_and_its_failures_are_answers() {
     rig.kill(&card).unwrap();
     assert_eq!(rig.end_of(&card), End::Killed);
 
-    // A socket file that a killed predecessor left is no obstacle; any other file is.
-    let (card, _folder, path) = web();
-    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    rig.start_ready(&card);
-    assert!(get(&path, "/again").contains("GET /again"));
-    let (mut second, ..) = web();
-    second.listen = card.listen.clone();
-    assert!(
-        refusal(rig.run(&second)).contains("in use"),
-        "somebody listens there"
-    );
-    assert!(get(&path, "/still").contains("GET /still"));
-    let (card, _folder, path) = web();
-    std::fs::write(&path, "precious").unwrap();
-    assert!(refusal(rig.run(&card)).contains("listen \"web\""));
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    let (card, ..) = web();
+    assert!(refusal(rig.run(&card)).contains("0 sockets were handed over for 1 entries"));
 
-    let mut command = rig::card("run_ok", "http");
-    let (elsewhere, _folder, _) = web();
-    command.listen = elsewhere.listen;
-    assert!(refusal(rig.run(&command)).contains("does not export wasi:http/incoming-handler"));
+    let (command, _folder, path) = web_of("run_ok");
+    rig.start_with(&command, sockets(&UnixListener::bind(path).unwrap()));
+    assert!(refusal(rig.end_of(&command)).contains("does not export wasi:http/incoming-handler"));
 }

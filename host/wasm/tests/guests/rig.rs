@@ -9,6 +9,7 @@ use arje_wasm::{
     End, Event, EventKind, Host, HostConfig, Level, Line, LineSink, NotRunning, StartRequest,
     StopReason,
 };
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
@@ -91,9 +92,15 @@ impl Rig {
     }
 
     pub fn start(&self, card: &Card) {
+        self.start_with(card, Vec::new());
+    }
+
+    /// Starts a Card that listens, with its sockets.
+    pub fn start_with(&self, card: &Card, sockets: Vec<OwnedFd>) {
         let request = StartRequest {
             card: Arc::new(card.clone()),
             incarnation: 1,
+            sockets,
         };
         self.place.start(&self.host, request);
     }

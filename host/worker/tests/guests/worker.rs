@@ -76,6 +76,7 @@ fn request(card: &Card) -> StartRequest {
     StartRequest {
         card: Arc::new(card.clone()),
         incarnation: 1,
+        sockets: Vec::new(),
     }
 }
 
