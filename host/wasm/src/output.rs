@@ -1,8 +1,8 @@
 //! What components print: lines, with a bound on how many are under way.
 //!
-//! Every line holds permits until the sink has written it: one of its Ente's and one of all
-//! Entes'. A component that prints faster than the console writes therefore waits; nothing is
-//! dropped, and no other Ente's line waits behind more than the permits of those before it.
+//! Every line holds permits until the sink is done with it: one of its Ente's and one of all
+//! Entes'. A component that prints faster than the sink takes therefore waits; nothing is dropped
+//! on the way, and no other Ente's line waits behind more than the permits of those before it.
 
 use crate::iface::log::Level;
 use arje_card::Id;
@@ -43,8 +43,29 @@ pub struct Line {
     pub level: Level,
     /// The text, without control characters but tabs, at most about 16 KiB.
     pub text: String,
-    /// Free again when the line has been written, that is, dropped.
+    /// Free again when the sink is done with the line, that is, has dropped it.
     _permits: Option<Permits>,
+}
+
+impl Line {
+    /// A line that holds no permits: not of a component's own writing, so that nothing waits for it.
+    #[must_use]
+    pub fn of_host(
+        label: Arc<str>,
+        ente: Id,
+        incarnation: u64,
+        level: Level,
+        text: String,
+    ) -> Line {
+        Line {
+            label,
+            ente,
+            incarnation,
+            level,
+            text,
+            _permits: None,
+        }
+    }
 }
 
 /// One of the Ente's and one of all Entes'.
@@ -53,7 +74,8 @@ pub(crate) type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 /// Takes the lines of all components. Must not block: lines under way are bounded by the permits
 /// that they hold, so a plain queue to a writer thread is enough.
 pub trait LineSink: Send + Sync + 'static {
-    /// Takes one line; its permits are free again when it is dropped.
+    /// Takes one line; its permits are free again when it is dropped. A component waits for them within its
+    /// call, whose time is limited, so a sink on which much depends does not keep them for long.
     fn accept(&self, line: Line);
 }
 
@@ -152,14 +174,10 @@ impl Output {
         let lost = self.printer.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             // One line for any number, sent together with one that holds permits.
-            self.printer.sink.accept(Line {
-                label: Arc::clone(&self.label),
-                ente: self.ente,
-                incarnation: 0,
-                level: Level::Warn,
-                text: format!("{lost} last lines of components that ended could not be kept"),
-                _permits: None,
-            });
+            let text = format!("{lost} last lines of components that ended could not be kept");
+            let label = Arc::clone(&self.label);
+            let line = Line::of_host(label, self.ente, 0, Level::Warn, text);
+            self.printer.sink.accept(line);
         }
         self.printer.sink.accept(Line {
             label: Arc::clone(&self.label),

@@ -1,11 +1,11 @@
 //! Everything that PID 1 and the components say, written by one thread.
 //!
 //! A console can stop taking bytes (Ctrl-S, a serial line without a reader), so the core loop
-//! never writes to it. It hands lines to this thread. Lines of components hold permits (see
-//! `arje_wasm::Line`), the core's own lines are counted; when [`MAX_WAITING`] of them wait, more
-//! are counted instead of kept, and the count is printed as soon as the console takes bytes again.
-//! Lines of processes take from a [`Quota`]: a process cannot be made to wait for the console, so what
-//! has no room is not shown, and `logs` says so.
+//! never writes to it. It hands lines to this thread. The core's own lines are counted; when
+//! [`MAX_WAITING`] of them wait, more are counted instead of kept, and the count is printed as soon as the
+//! console takes bytes again. Lines of Entes take from a [`Quota`]: nobody who is supervised is made to wait
+//! for the machine's console, so what has no room is not shown, and `logs` says so. On a developer's
+//! console lines of components hold permits instead (see `arje_wasm::Line`), and everything is shown.
 
 use crate::logs::Source;
 use arje_wasm::{Level, Line};
@@ -21,14 +21,14 @@ use tracing_subscriber::fmt::MakeWriter;
 /// The core's lines that wait for the console. A boot of the largest seed has some ten thousand.
 const MAX_WAITING: usize = 32 * 1024;
 
-/// Bytes of one process's lines that wait for the console: a program's talk while it starts, and no
+/// Bytes of one Ente's lines that wait for the console: a program's talk while it starts, and no
 /// more of a flood than a serial line of 115,200 baud writes in six seconds.
 const WAITING_OF_ONE: usize = 64 * 1024;
 
-/// Bytes of all processes' lines that wait for the console.
+/// Bytes of all Entes' lines that wait for the console.
 const WAITING_OF_ALL: usize = 1024 * 1024;
 
-/// Bytes of one process's lines that the machine's console shows in one second: a flood leaves room
+/// Bytes of one Ente's lines that the machine's console shows in one second: a flood leaves room
 /// for others, and what is not shown is in the Ente's ring.
 const SHOWN_PER_SECOND: u64 = 16 * 1024;
 
@@ -41,12 +41,12 @@ pub struct Console {
     lines: Sender<Message>,
     waiting: Arc<AtomicUsize>,
     lost: Arc<AtomicUsize>,
-    of_processes: Arc<AtomicUsize>,
+    of_entes: Arc<AtomicUsize>,
     level: Level,
     window: u64,
 }
 
-/// Room for the lines of one Ente's processes.
+/// Room for the lines of one Ente.
 #[derive(Clone, Debug, Default)]
 pub struct Quota {
     own: Arc<AtomicUsize>,
@@ -86,10 +86,10 @@ impl Drop for Slot {
 enum Message {
     /// A line of the core.
     Own(String),
-    /// A line of a component.
+    /// A line of a component, which waits until it is written.
     Component(Line),
-    /// A line of a process, with its label.
-    Process(Arc<str>, String, Slot),
+    /// A line of an Ente, with its label.
+    Ente(Arc<str>, Source, String, Slot),
     /// Answered when everything before it has been written.
     Flush(Sender<()>),
 }
@@ -118,13 +118,13 @@ impl Console {
             lines,
             waiting,
             lost,
-            of_processes: Arc::new(AtomicUsize::new(0)),
+            of_entes: Arc::new(AtomicUsize::new(0)),
             level,
             window: u64::MAX,
         })
     }
 
-    /// The machine's console: of each process only so much in a second. A developer's is not bounded
+    /// The machine's console: of each Ente only so much in a second. A developer's is not bounded
     /// in that way, since it is fast and shows what one wants to see.
     #[must_use]
     pub fn of_machine(self) -> Console {
@@ -134,7 +134,19 @@ impl Console {
         }
     }
 
-    /// Bytes of one process's lines to be shown in one second.
+    /// Whether it is a developer's, which is not bounded.
+    #[must_use]
+    pub fn shows_everything(&self) -> bool {
+        self.window == u64::MAX
+    }
+
+    /// Whether lines of this kind are shown at all.
+    #[must_use]
+    pub fn wants(&self, source: Source) -> bool {
+        source.level() >= self.level
+    }
+
+    /// Bytes of one Ente's lines to be shown in one second.
     #[must_use]
     pub fn window(&self) -> u64 {
         self.window
@@ -145,7 +157,7 @@ impl Console {
     pub fn quota(&self) -> Quota {
         Quota {
             own: Arc::new(AtomicUsize::new(0)),
-            all: Arc::clone(&self.of_processes),
+            all: Arc::clone(&self.of_entes),
         }
     }
 
@@ -167,16 +179,10 @@ impl Console {
         }
     }
 
-    /// Writes a line of a process, soon. As for components, standard output is info and standard
-    /// error warn.
-    pub fn process(&self, label: &Arc<str>, source: Source, text: String, slot: Slot) {
-        let level = match source {
-            Source::Stdout => Level::Info,
-            Source::Stderr => Level::Warn,
-            Source::Component(level) => level,
-        };
-        if level >= self.level {
-            let message = Message::Process(Arc::clone(label), text, slot);
+    /// Writes a line of an Ente, soon.
+    pub fn ente(&self, label: &Arc<str>, source: Source, text: String, slot: Slot) {
+        if self.wants(source) {
+            let message = Message::Ente(Arc::clone(label), source, text, slot);
             let _ = self.lines.send(message);
         }
     }
@@ -217,21 +223,27 @@ impl<W: Write> Writer<W> {
                 self.out.write_all((text + "\n").as_bytes())
             }
             Message::Component(line) => {
-                let text = match line.level {
-                    Level::Info => format!("{}: {}\n", line.label, line.text),
-                    level => format!("{}: {}: {}\n", line.label, name(level), line.text),
-                };
-                self.out.write_all(text.as_bytes())
+                let source = Source::Component(line.level);
+                self.of_ente(&line.label, source, &line.text)
             }
-            Message::Process(label, text, _slot) => {
-                self.out.write_all(format!("{label}: {text}\n").as_bytes())
-            }
+            Message::Ente(label, source, text, _slot) => self.of_ente(&label, source, &text),
             Message::Flush(done) => {
                 let flushed = self.out.flush();
                 let _ = done.send(());
                 flushed
             }
         }
+    }
+
+    /// With its label, and with its level where a component has said one that is not info.
+    fn of_ente(&mut self, label: &str, source: Source, text: &str) -> io::Result<()> {
+        let line = match source {
+            Source::Component(level) if level != Level::Info => {
+                format!("{label}: {}: {text}\n", name(level))
+            }
+            _ => format!("{label}: {text}\n"),
+        };
+        self.out.write_all(line.as_bytes())
     }
 }
 

@@ -71,37 +71,68 @@ impl Intake {
         std::mem::take(&mut self.stored) && self.shared.followers.load(Ordering::Acquire) > 0
     }
 
+    /// A line of a component. On the machine it is handled like one of a process, and the room that it
+    /// held is free again as soon as it is in the ring: a console that is slow or stopped must not keep
+    /// a component waiting until its call has used up its time. A developer's console shows everything,
+    /// so the component waits for it.
     pub(super) fn component(&mut self, line: Line) {
         self.begin();
-        if let Some(ring) = self.shared.rings().by_ente.get_mut(&line.ente) {
-            let source = Source::Component(line.level);
-            ring.line(now_us(), line.incarnation, source, &line.text);
+        let origin = Origin {
+            id: line.ente,
+            incarnation: line.incarnation,
+            source: Source::Component(line.level),
+        };
+        if self.console.shows_everything() {
+            self.store(origin, &line.text);
+            self.console.component(line);
+        } else if self.shared.rings().by_ente.contains_key(&line.ente) {
+            self.greet(line.ente, Arc::clone(&line.label));
+            let length = line.text.len() as u64 + 1;
+            self.take(origin, length, || line.text.clone());
+        } else {
+            // It ended and is forgotten; nobody would ever forget it a second time.
         }
-        self.console.component(line);
     }
 
-    /// One line of a process. The time is looked up for each: it takes some 20 ns.
+    /// One line of a process.
     pub(super) fn line(&mut self, origin: Origin, line: RawLine<'_>) {
+        self.take(origin, line.length(), || line.text());
+    }
+
+    /// One line of so many bytes. The time is looked up for each: it takes some 20 ns.
+    fn take(&mut self, origin: Origin, length: u64, text: impl FnOnce() -> String) {
         let now = Instant::now();
         self.settle_one(origin.id, now);
         let Some(talker) = self.talkers.get_mut(&origin.id) else {
             return;
         };
         talker.incarnation = origin.incarnation;
-        if !talker.keeps(line.length()) {
+        if !talker.keeps(length) {
             talker.unshown += 1;
             self.owing.insert(origin.id);
             return;
         }
-        let text = line.text();
+        let text = text();
+        self.store(origin, &text);
+        self.show(origin, text);
+    }
+
+    fn store(&self, origin: Origin, text: &str) {
         if let Some(ring) = self.shared.rings().by_ente.get_mut(&origin.id) {
-            ring.line(now_us(), origin.incarnation, origin.source, &text);
+            ring.line(now_us(), origin.incarnation, origin.source, text);
         }
-        if talker.shows(text.len() as u64, self.console.window()) {
+    }
+
+    /// Hands a line to the console, if its Ente has room there; else it is counted.
+    fn show(&mut self, origin: Origin, text: String) {
+        let Some(talker) = self.talkers.get_mut(&origin.id) else {
+            return;
+        };
+        if self.console.wants(origin.source)
+            && talker.shows(text.len() as u64, self.console.window())
+        {
             match talker.quota.take(text.len()) {
-                Some(slot) => self
-                    .console
-                    .process(&talker.label, origin.source, text, slot),
+                Some(slot) => self.console.ente(&talker.label, origin.source, text, slot),
                 None => talker.unshown += 1,
             }
         }
@@ -138,8 +169,7 @@ impl Intake {
                 talker.unshown
             );
             if let Some(slot) = talker.quota.take(text.len()) {
-                self.console
-                    .process(&talker.label, Source::Stderr, text, slot);
+                self.console.ente(&talker.label, Source::Stderr, text, slot);
                 talker.unshown = 0;
             }
         }

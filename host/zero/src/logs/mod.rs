@@ -48,6 +48,18 @@ pub enum Source {
     Component(Level),
 }
 
+impl Source {
+    /// How much its lines matter. As for components, standard output is info and standard error warn.
+    #[must_use]
+    pub fn level(self) -> Level {
+        match self {
+            Source::Stdout => Level::Info,
+            Source::Stderr => Level::Warn,
+            Source::Component(level) => level,
+        }
+    }
+}
+
 /// Lines that were not kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {

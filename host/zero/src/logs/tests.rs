@@ -229,6 +229,55 @@ fn a_stuck_console_keeps_no_program_waiting_and_says_what_it_did_not_show() {
     }
 }
 
+/// A line of a component.
+fn said(id: Id, level: Level, text: String) -> Line {
+    Line::of_host("loud".into(), id, 1, level, text)
+}
+
+#[test]
+fn the_machines_console_does_not_hold_lines_of_components() {
+    let (go, wait_for) = mpsc::channel();
+    let rig = rig(Some(wait_for), Console::of_machine);
+    rig.logs.open(id(1));
+    for n in 0..3000 {
+        rig.logs
+            .accept(said(id(1), Level::Info, format!("{n:050}")));
+    }
+    // The console still holds the first.
+    wait(&rig.logs, id(1), |records| {
+        texts(records)
+            .last()
+            .is_some_and(|text| text.ends_with("02999"))
+    });
+    drop(go);
+    // The rest of the window's 16 KiB, and how many it has not shown.
+    let lines = std::iter::from_fn(|| rig.console.recv_timeout(DEADLINE).ok());
+    let last = "not shown here; `ente logs` has the last ones\n";
+    let shown = lines.take_while(|line| !line.ends_with(last)).count();
+    assert!((300..340).contains(&shown), "{shown}");
+}
+
+#[test]
+fn levels_of_components_are_kept_and_said() {
+    let rig = rig(None, Console::of_machine);
+    rig.logs.open(id(1));
+    for (level, text) in [
+        (Level::Debug, "kept, not shown"),
+        (Level::Info, "plain"),
+        (Level::Error, "broken"),
+    ] {
+        rig.logs.accept(said(id(1), level, text.into()));
+    }
+    // An Ente that is not known any more.
+    rig.logs.accept(said(id(2), Level::Info, "late".into()));
+    rig.logs.flush(DEADLINE);
+    let records = rig.logs.tail(id(1), u64::MAX).unwrap().records;
+    assert_eq!(texts(&records), ["kept, not shown", "plain", "broken"]);
+    let mut shown = || rig.console.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(shown(), "loud: plain\n");
+    assert_eq!(shown(), "loud: error: broken\n");
+}
+
 #[test]
 fn the_machines_console_shows_so_much_of_one_ente_in_a_second() {
     let rig = rig(None, Console::of_machine);
