@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use arje_bus::{EnteState, EnteSummary};
+use arje_bus::EnteSummary;
 use arje_card::Id;
 
 use crate::words::duration;
@@ -91,8 +91,8 @@ pub fn pin(ente: &EnteSummary) -> Option<String> {
 fn note(ente: &EnteSummary) -> String {
     match (&ente.held_by, ente.wanted) {
         (Some(hold), _) => hold.clone(),
-        (None, false) if ente.state != EnteState::Declared => "not wanted".to_owned(),
-        (None, _) => String::new(),
+        (None, false) => "not wanted".to_owned(),
+        (None, true) => String::new(),
     }
 }
 
@@ -107,7 +107,7 @@ fn line(row: &[String; 7], widths: &[usize; 7]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arje_bus::PayloadKind;
+    use arje_bus::{EnteState, PayloadKind};
 
     fn ente(number: u8, parent: Option<u8>) -> EnteSummary {
         EnteSummary {
@@ -154,13 +154,17 @@ mod tests {
         process.wanted = false;
         let mut component = ente(3, None);
         component.pin = Some([0xab; 32]);
+        let mut stopped = ente(4, None);
+        stopped.state = EnteState::Declared;
+        stopped.wanted = false;
         assert_eq!(
-            tree(&[held, process, component]),
+            tree(&[held, process, component, stopped]),
             [
-                "ENTE  STATE    FOR  BODY               LIFE  RESTARTS  NOTE",
-                "e1    waiting  1 s  -                  1     0         needs Power",
-                "e2    ready    1 s  pid 77             1     0         not wanted",
-                "e3    ready    1 s  wasm abababababab  1     0",
+                "ENTE  STATE     FOR  BODY               LIFE  RESTARTS  NOTE",
+                "e1    waiting   1 s  -                  1     0         needs Power",
+                "e2    ready     1 s  pid 77             1     0         not wanted",
+                "e3    ready     1 s  wasm abababababab  1     0",
+                "e4    declared  1 s  -                  1     0         not wanted",
             ]
         );
     }

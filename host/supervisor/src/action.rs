@@ -159,7 +159,7 @@ pub enum Action {
     },
 }
 
-/// Why an Ente does not start, or had to stop: something outside of it.
+/// Why an Ente does not start, had to stop, or (a container) is not ready: something outside of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hold {
     /// A required capability is not provided.
@@ -180,6 +180,15 @@ pub enum Hold {
     After(Capability),
     /// Its parent is not up (a container: its own requirements are not met).
     Parent(Id),
+    /// A container is open, and this child, which must be ready for it to be, is not.
+    Child {
+        /// The child: one that failed, if any did.
+        id: Id,
+        /// Its state.
+        state: State,
+        /// How many more there are.
+        more: u32,
+    },
 }
 
 impl fmt::Display for Hold {
@@ -200,6 +209,13 @@ impl fmt::Display for Hold {
             Self::Conflict(cap) => write!(f, "conflicts over {cap}"),
             Self::After(cap) => write!(f, "comes after {cap}"),
             Self::Parent(id) => write!(f, "its parent {id} is not up"),
+            Self::Child { id, state, more } => {
+                write!(f, "its child {id} is {state}")?;
+                match more {
+                    0 => Ok(()),
+                    more => write!(f, ", and {more} more not ready"),
+                }
+            }
         }
     }
 }

@@ -30,6 +30,22 @@ impl Supervisor {
             })
     }
 
+    /// What keeps an open container from being ready.
+    pub(crate) fn missing_child(&self, ente: &Ente) -> Option<Hold> {
+        if ente.state != State::Starting || ente.missing_children == 0 {
+            return None;
+        }
+        let children = ente.children.iter().filter_map(|ix| self.table.get(*ix));
+        let missing = children.filter(|child| child.facts.missing);
+        // Those that stay as they are come first.
+        let worst = missing.min_by_key(|child| (child.state != State::Failed, child.rank))?;
+        Some(Hold::Child {
+            id: worst.card.id,
+            state: worst.state,
+            more: ente.missing_children - 1,
+        })
+    }
+
     /// What makes it impossible for a live Ente to go on.
     pub(crate) fn find_loss(&self, ix: EnteIx) -> Option<Hold> {
         let ente = self.table.get(ix)?;

@@ -39,7 +39,7 @@ pub struct EnteStatus<'a> {
     /// In Backoff: when it starts again. In Stopping: when it is killed. In Waiting and Starting,
     /// after its host was replaced: until when those who need it are left alone.
     pub next: Option<Millis>,
-    /// What keeps a wanted Ente from starting; `None` when nothing does or it runs.
+    /// What keeps a wanted Ente from starting, and an open container from being ready; `None` when nothing does.
     pub held_by: Option<Hold>,
     /// Its last state changes, oldest first; at most [`crate::limits::MAX_HISTORY`].
     pub history: &'a VecDeque<Transition>,

@@ -155,7 +155,10 @@ impl Supervisor {
             ready_after_ms: ente.ready_after_ms,
             last_exit: ente.last_exit.as_ref(),
             next: ente.timer,
-            held_by: self.is_held(ente).then(|| self.find_hold(ix)).flatten(),
+            held_by: match self.is_held(ente) {
+                true => self.find_hold(ix),
+                false => self.missing_child(ente),
+            },
             history: &ente.history,
         })
     }

@@ -201,6 +201,19 @@ fn conflicts_exclude_both_ways_and_who_lives_stays() {
 }
 
 #[test]
+fn a_container_tells_of_a_failed_child_before_one_that_waits() {
+    let mut broken = card("broken", "", "");
+    broken.supervision = arje_card::Supervision::OneShot;
+    let children = vec![card("waits", "", "N"), broken];
+    let mut bench = Bench::new(vec![container("box", "", "", children)]);
+    let held = |bench: &Bench| bench.held("box").unwrap().to_string();
+    let text = |label, said| format!("its child {} is {said}, and 1 more not ready", id(label));
+    assert_eq!(held(&bench), text("waits", "waiting"));
+    bench.exit("broken", 1);
+    assert_eq!(held(&bench), text("broken", "failed"));
+}
+
+#[test]
 fn containers_open_hold_and_close() {
     let children = vec![card("c", "", ""), card("d", "", "")];
     let mut bench = Bench::new(vec![
@@ -214,9 +227,16 @@ fn containers_open_hold_and_close() {
         removes: Vec::new(),
     });
     assert_eq!(bench.brief(&actions), "+c +d");
+    let missing = |label, state, more| {
+        let id = id(label);
+        Some(Hold::Child { id, state, more })
+    };
+    assert_eq!(bench.held("box"), missing("c", State::Starting, 1));
     bench.started("c");
     assert_eq!(bench.state("box"), State::Starting);
+    assert_eq!(bench.held("box"), missing("d", State::Starting, 0));
     assert_eq!(bench.started("d"), "+user");
+    assert_eq!(bench.held("box"), None);
     bench.all_started();
     // One child that has to go takes along who needs the container, and goes after it.
     assert_eq!(bench.command("c", Command::Restart), "-user");

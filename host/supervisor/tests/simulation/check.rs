@@ -164,6 +164,7 @@ fn hold_name(hold: &Hold) -> &'static str {
         Hold::Conflict(_) => "held by Conflict",
         Hold::After(_) => "held by After",
         Hold::Parent(_) => "held by Parent",
+        Hold::Child { .. } => "held by Child",
     }
 }
 
