@@ -98,6 +98,22 @@ impl Document {
         Self::load_with(file.as_ref(), Self::parse_unchecked)
     }
 
+    /// Reads what can be read of a file, whatever is wrong with its shape: the rest is as if it were not there. Good
+    /// for nothing but telling more about a file that is refused.
+    ///
+    /// # Errors
+    /// The file cannot be read, is too large, or holds no tree at all.
+    pub fn load_partly(file: impl AsRef<FilePath>) -> Result<Self, LoadError> {
+        Self::load_with(file.as_ref(), |bytes, format| {
+            let shape = text::read(bytes, format)?;
+            Ok(Self {
+                card: shape.card,
+                format,
+                wrapped: shape.wrapped,
+            })
+        })
+    }
+
     fn load_with(
         file: &FilePath,
         parse: fn(&[u8], Format) -> Result<Self, Report>,
@@ -109,7 +125,7 @@ impl Document {
         })
     }
 
-    /// Unknown keys, with the known name nearest to each.
+    /// What is allowed, but hardly meant; such as unknown keys, with the known name nearest to each.
     pub fn warnings(&self) -> Vec<Warning> {
         let wrapper = Path::ROOT.key(text::WRAPPER);
         warning::of(
@@ -233,7 +249,7 @@ impl Card {
         findings.into_report().into_result()
     }
 
-    /// Unknown keys of the Card and the Cards in its genesis, with the known name nearest to each.
+    /// What is allowed in the Card and the Cards in its genesis, but hardly meant.
     pub fn warnings(&self) -> Vec<Warning> {
         warning::of(self, &Path::ROOT)
     }

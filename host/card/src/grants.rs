@@ -290,6 +290,71 @@ pub fn audit<'i>(
     }
 }
 
+/// How many imports [`summary`] names, over all reasons.
+const MAX_NAMED: usize = 4;
+
+/// How much of an import's name [`summary`] shows, bytes. Real ones have less.
+const MAX_NAME_BYTES: usize = 48;
+
+/// All of a component's surplus in one text of less than 512 bytes, however much there is: what to do comes before
+/// which imports it is about, and those are named as far as there is room. [`Surplus`] tells of each.
+pub fn summary(surplus: &[Surplus]) -> String {
+    let names = |wanted: fn(&SurplusReason) -> bool| -> Vec<&str> {
+        let of_reason = surplus.iter().filter(|one| wanted(&one.reason));
+        of_reason.map(|one| one.import.as_str()).collect()
+    };
+    let not_granted = names(|reason| matches!(reason, SurplusReason::NotGranted { .. }));
+    let other_version = names(|reason| matches!(reason, SurplusReason::Version(_)));
+    let unknown = names(|reason| matches!(reason, SurplusReason::Unknown));
+    let groups = [&not_granted, &other_version, &unknown];
+    let reasons = groups.iter().filter(|group| !group.is_empty()).count();
+    let shown = MAX_NAMED / reasons.max(1);
+    let mut parts = Vec::new();
+    if let Some((needs, granted)) = least_grant(surplus) {
+        let found = granted.as_str();
+        let names = some_of(&not_granted, shown);
+        parts.push(format!("it needs {needs}, found {found:?}, for {names}"));
+    }
+    if !other_version.is_empty() {
+        let names = some_of(&other_version, shown);
+        parts.push(format!("this host has other versions of {names}"));
+    }
+    if !unknown.is_empty() {
+        parts.push(format!("this host has no {}", some_of(&unknown, shown)));
+    }
+    let remedy = match least_grant(surplus).is_some() {
+        true if reasons == 1 => "grant it in the Card, or use another component",
+        _ => "no permission allows that: build the component without, or use another one",
+    };
+    format!("{}; {remedy}", parts.join("; "))
+}
+
+/// The one setting that would grant all that can be granted, and what stands there.
+fn least_grant(surplus: &[Surplus]) -> Option<(Needs, Networking)> {
+    let networking = surplus.iter().filter_map(|one| match one.reason {
+        SurplusReason::NotGranted {
+            needs: Needs::Networking(least),
+            granted,
+        } => Some((least, granted)),
+        _ => None,
+    });
+    let (least, granted) = networking.max_by_key(|(least, _)| *least)?;
+    Some((Needs::Networking(least), granted))
+}
+
+fn some_of(names: &[&str], shown: usize) -> String {
+    let cut = |name: &&str| match name.len() > MAX_NAME_BYTES {
+        true => format!("{}…", &name[..name.floor_char_boundary(MAX_NAME_BYTES)]),
+        false => (*name).to_owned(),
+    };
+    let named: Vec<String> = names.iter().take(shown).map(cut).collect();
+    let named = named.join(", ");
+    match names.len().saturating_sub(shown) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
 fn judge(card: &Card, import: &str) -> Option<Surplus> {
     let reason = match lookup(import) {
         Some(grant) if grant.needs.granted_by(&card.permissions) => return None,

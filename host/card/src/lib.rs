@@ -25,6 +25,7 @@ mod rule;
 mod rules;
 mod schema;
 mod soma;
+mod unsupported;
 mod walk;
 mod warning;
 
@@ -47,5 +48,6 @@ pub use rule::Rule;
 pub use rules::{MAX_CARDS, MAX_DEPTH, MAX_LABEL_BYTES};
 pub use schema::{SCHEMA_ID, json_schema};
 pub use soma::{Bind, Cgroup, CpuMax, IoMax, Mounts, Namespaces, Rlimits, RunAs, Soma, Tmpfs};
+pub use unsupported::unsupported;
 pub use walk::{Visit, Walk, append_fragment};
-pub use warning::{CARD_KEYS, EXTENSION_KEYS, Warning};
+pub use warning::{CARD_KEYS, EXTENSION_KEYS, Oddity, Warning};

@@ -1,7 +1,7 @@
 //! The table of interfaces and permissions.
 use std::collections::BTreeSet;
 
-use arje_card::grants::{GRANTS, Needs, SurplusReason, audit, lookup};
+use arje_card::grants::{GRANTS, Needs, SurplusReason, audit, lookup, summary};
 use arje_card::{Card, Id, InterfaceName, Networking, Payload, Permissions, Supervision};
 
 fn card(networking: Networking) -> Card {
@@ -107,4 +107,49 @@ fn every_surplus_is_named_with_its_remedy() {
         "Card \"fetch\": the component imports evil:host/everything@1.0.0, which this host does not \
          have; no permission allows it; build the component without it"
     );
+}
+
+#[test]
+fn one_text_tells_of_all_surplus_and_is_short() {
+    let said = |imports: &[&str]| {
+        let surplus = audit(&card(Networking::None), imports.iter().copied()).unwrap_err();
+        summary(&surplus)
+    };
+    assert_eq!(
+        said(&["wasi:sockets/tcp-create-socket@0.2.6"]),
+        "it needs permissions.networking = \"loopback\", found \"none\", for wasi:sockets/tcp-create-socket@0.2.6; \
+         grant it in the Card, or use another component"
+    );
+    let sockets = [
+        "wasi:sockets/instance-network@0.2.6",
+        "wasi:sockets/tcp-create-socket@0.2.6",
+        "wasi:http/outgoing-handler@0.2.6",
+        "wasi:sockets/udp-create-socket@0.2.6",
+        "wasi:sockets/ip-name-lookup@0.2.6",
+    ];
+    // The one permission that allows all of it.
+    assert_eq!(
+        said(&sockets),
+        "it needs permissions.networking = \"outbound\", found \"none\", for wasi:sockets/instance-network@0.2.6, \
+         wasi:sockets/tcp-create-socket@0.2.6, wasi:http/outgoing-handler@0.2.6, \
+         wasi:sockets/udp-create-socket@0.2.6 and 1 more; grant it in the Card, or use another component"
+    );
+    let long: Vec<String> = (0..50)
+        .map(|n| format!("acme:kv/{}{n}@1.0.0", "é".repeat(200)))
+        .collect();
+    let long = long.iter().map(String::as_str);
+    let versions = ["arje:ente/log@2.0.0", "wasi:cli/stdout@0.3.0"];
+    let all: Vec<&str> = sockets.into_iter().chain(versions).chain(long).collect();
+    let text = said(&all);
+    for part in [
+        "\"outbound\"",
+        "and 4 more",
+        "other versions of arje:ente/log@2.0.0 and 1 more",
+        "and 49 more",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(text.ends_with("use another one"), "{text}");
+    assert!(text.len() < 460, "{} bytes: {text}", text.len());
+    assert!(said(&all[7..]).len() < 460, "the longest names");
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
-use verb::{Failure, Outcome, Verb};
+use verb::{BusArguments, Failure, Outcome, Verb};
 
 /// Looks after a running system; pins, verifies and writes Cards.
 #[derive(Parser)]
@@ -17,6 +17,8 @@ use verb::{Failure, Outcome, Verb};
     after_help = "Exit status: 0 as asked; 1 findings, or refused; 2 wrong usage, or a file or a bus that cannot be used."
 )]
 struct Arguments {
+    #[command(flatten)]
+    bus: BusArguments,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -27,7 +29,8 @@ const FOUND: u8 = 1;
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
-    match Arguments::parse().verb.run(&mut io::stdout().lock()) {
+    let Arguments { bus, verb } = Arguments::parse();
+    match verb.run(&bus, &mut io::stdout().lock()) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => FOUND.into(),
         Err(Failure::Refused(why)) => {

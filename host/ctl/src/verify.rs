@@ -4,7 +4,11 @@ use std::fmt;
 use std::path::Path;
 
 use arje_card::grants::{self, Surplus};
-use arje_card::{Card, Document, LoadError, Payload, Violation, Visit, Warning, WasmPayload};
+use arje_card::{
+    Card, Document, LoadError, Oddity, Payload, Violation, Visit, Warning, WasmPayload,
+};
+use arje_native::cgroup::check_places;
+use arje_supervisor::{Event, EventKind, Millis, Supervisor};
 use initrd_builder::pins::{self, Components, MODULE_KEY, PinProblem};
 
 use crate::component::Component;
@@ -28,6 +32,10 @@ pub enum Problem {
     Entry(Place, MissingEntry),
     /// `liveness_ms` is set, but there is no health to ask for.
     Health(Place, u64),
+    /// This version does it on no machine; in the words of the host.
+    Unsupported(Place, String),
+    /// The Cards cannot live together: a circle of needs; in the words of the supervisor.
+    Tree(String),
 }
 
 /// Where in a file, and of which Card.
@@ -45,11 +53,12 @@ impl Problem {
     pub fn path(&self) -> Option<&str> {
         match self {
             Self::Rule(violation) => Some(&violation.path),
-            Self::More(_) | Self::Name(_) => None,
+            Self::More(_) | Self::Name(_) | Self::Tree(_) => None,
             Self::Module(place, _)
             | Self::Import(place, _)
             | Self::Entry(place, _)
-            | Self::Health(place, _) => Some(&place.path),
+            | Self::Health(place, _)
+            | Self::Unsupported(place, _) => Some(&place.path),
         }
     }
 
@@ -58,7 +67,7 @@ impl Problem {
     pub fn label(&self) -> Option<&str> {
         match self {
             Self::Rule(violation) => violation.label.as_deref(),
-            Self::More(_) => None,
+            Self::More(_) | Self::Tree(_) => None,
             Self::Name(
                 PinProblem::NotAString { label, .. }
                 | PinProblem::NotWasm { label }
@@ -67,7 +76,8 @@ impl Problem {
             Self::Module(place, _)
             | Self::Import(place, _)
             | Self::Entry(place, _)
-            | Self::Health(place, _) => Some(&place.label),
+            | Self::Health(place, _)
+            | Self::Unsupported(place, _) => Some(&place.label),
         }
     }
 }
@@ -82,6 +92,8 @@ impl fmt::Display for Problem {
             // It names the Card itself.
             Self::Import(place, surplus) => write!(f, "{}: {surplus}", place.path),
             Self::Entry(place, missing) => write!(f, "{place}: {missing}"),
+            Self::Unsupported(place, why) => write!(f, "{place}: {why}"),
+            Self::Tree(why) => write!(f, "$: {why}"),
             Self::Health(place, liveness) => write!(
                 f,
                 "{place}: liveness_ms is {liveness}, but the component does not export \
@@ -104,7 +116,7 @@ pub struct Findings {
     pub cards: usize,
     /// What is wrong.
     pub problems: Vec<Problem>,
-    /// What is odd: unknown keys.
+    /// What is odd, such as unknown keys.
     pub warnings: Vec<Warning>,
 }
 
@@ -125,7 +137,10 @@ pub fn verify(file: &Path, modules: Option<&mut Modules>) -> Result<Findings, Lo
             // With the right shape there is still more to say.
             match Document::load_unchecked(file) {
                 Ok(document) => document,
-                Err(_) => return Ok(findings),
+                Err(_) => {
+                    judge_shapeless(file, &mut findings);
+                    return Ok(findings);
+                }
             }
         }
         Err(error) => return Err(error),
@@ -134,18 +149,74 @@ pub fn verify(file: &Path, modules: Option<&mut Modules>) -> Result<Findings, Lo
     Ok(findings)
 }
 
+/// Of a file that has not the shape of a Card, what can be said of the rest of it: a misspelt key is the likely reason
+/// for one that is missing.
+fn judge_shapeless(file: &Path, findings: &mut Findings) {
+    if let Ok(document) = Document::load_partly(file) {
+        findings.cards = document.card.walk().count();
+        findings.warnings = document.warnings();
+        // Anything else may be about a value that is not the one that was written.
+        let is_key = |warning: &Warning| matches!(warning.oddity, Oddity::UnknownKey { .. });
+        findings.warnings.retain(is_key);
+    }
+}
+
 fn judge(document: &Document, mut modules: Option<&mut Modules>, findings: &mut Findings) {
     findings.warnings = document.warnings();
+    let keeps_rules = findings.problems.is_empty();
     findings.problems.extend(unusable_names(&document.card));
+    let places = check_places(&document.card);
     for Visit { mut path, card, .. } in document.card.walk() {
         findings.cards += 1;
         if document.wrapped {
             path = path.replacen('$', "$.seed", 1);
         }
+        judge_support(&path, card, &places, &mut findings.problems);
         if let (Payload::Wasm(wasm), Some(modules)) = (&card.payload, modules.as_deref_mut()) {
             judge_wasm(&path, card, wasm, modules, &mut findings.problems);
         }
     }
+    if keeps_rules {
+        findings.problems.extend(unlivable(&document.card));
+    }
+}
+
+/// What the host refuses when it loads the seed, whatever the machine.
+fn judge_support(
+    path: &str,
+    card: &Card,
+    places: &[(String, String)],
+    problems: &mut Vec<Problem>,
+) {
+    let mut refused = arje_card::unsupported(card);
+    refused.extend(
+        arje_native::enforceable_somewhere(card)
+            .err()
+            .into_iter()
+            .flatten(),
+    );
+    let of_card = places.iter().filter(|(label, _)| *label == card.label);
+    refused.extend(of_card.map(|(_, problem)| problem.clone()));
+    for text in refused {
+        // `FIELD: WHY`, and the field is a path inside the Card.
+        let (field, why) = text.split_once(": ").unwrap_or(("", &text));
+        let dot = if field.is_empty() { "" } else { "." };
+        let place = Place {
+            path: format!("{path}{dot}{field}"),
+            label: card.label.clone(),
+        };
+        problems.push(Problem::Unsupported(place, why.to_owned()));
+    }
+}
+
+/// What the supervisor would refuse when it adopts the seed: nothing has to run for that.
+fn unlivable(card: &Card) -> Option<Problem> {
+    let adopt = EventKind::Adopt {
+        parent: None,
+        cards: vec![card.clone()],
+    };
+    let adopted = Supervisor::new().step(Event::new(Millis(0), adopt));
+    Some(Problem::Tree(adopted.err()?.to_string()))
 }
 
 fn judge_wasm(

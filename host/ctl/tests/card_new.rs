@@ -24,13 +24,8 @@ fn what_it_prints_verifies() {
     let workplace = Workplace::new();
     let cases: &[&[&str]] = &[
         &["--wasm", "modules/hello.wasm"],
-        &[
-            "--wasm",
-            "modules/hello.wasm",
-            "--module",
-            "hello",
-            "--oneshot",
-        ],
+        &["--wasm", "modules/hello.wasm", "--module", "hello"],
+        &["--native", "/bin/true", "--oneshot"],
         &["--wasm", "modules/ticker.wasm", "--entry", "tick"],
         &["--wasm", "modules/fetch.wasm", "--preopen", "/etc:/etc:ro"],
         &["--wasm", "modules/web.wasm", "--listen", "tcp:127.0.0.1:80"],
@@ -81,6 +76,31 @@ fn what_it_prints_verifies() {
         );
         let card = Card::load(&file).unwrap();
         assert_eq!(arje_native::enforceable(&card), Ok(()), "{case:?}");
+    }
+}
+
+#[test]
+fn who_could_never_be_ready_is_warned_about() {
+    let workplace = Workplace::new();
+    let cases: &[&[&str]] = &[
+        &["--wasm", "modules/hello.wasm"],
+        &["--wasm", "modules/web.wasm", "--listen", "tcp:127.0.0.1:80"],
+    ];
+    for case in cases {
+        let printed = ente(&workplace, &[&["card", "new", "--oneshot"], *case].concat());
+        let warning = String::from_utf8(printed.stderr).unwrap();
+        assert!(
+            warning.starts_with("warning: $.supervision"),
+            "{case:?}: {warning}"
+        );
+        fs::write(workplace.path("new.card.json"), &printed.stdout).unwrap();
+        let judged = ente(&workplace, &["verify", "new.card.json"]);
+        assert!(judged.status.success(), "{case:?}: {judged:?}");
+        let text = String::from_utf8(judged.stdout).unwrap();
+        assert!(text.ends_with("0 errors, 1 warning\n"), "{case:?}: {text}");
+        // As it is without being told otherwise.
+        let printed = ente(&workplace, &[&["card", "new"], *case].concat());
+        assert_eq!(String::from_utf8(printed.stderr).unwrap(), "", "{case:?}");
     }
 }
 

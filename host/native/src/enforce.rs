@@ -28,6 +28,26 @@ pub fn enforceable(card: &Card) -> Result<(), Vec<String>> {
     enforceable_on(card, Kernel::running())
 }
 
+/// Whether there is a machine, and a user of it, for whom [`enforceable`] would pass the Card: what can be said far from
+/// the machine that is to run it.
+///
+/// # Errors
+/// As [`enforceable`], without what depends on the kernel, the CPUs, or the user that the init runs as.
+pub fn enforceable_somewhere(card: &Card) -> Result<(), Vec<String>> {
+    let refused_to = |root| {
+        let cpus = card.soma.cpu_affinity.iter().flatten().copied().collect();
+        let refused = enforceable_on(card, &Kernel::ideal(root, cpus));
+        refused.err().unwrap_or_default()
+    };
+    let (mut refused, by_others) = (refused_to(true), refused_to(false));
+    refused.retain(|reason| by_others.contains(reason));
+    if refused.is_empty() {
+        Ok(())
+    } else {
+        Err(refused)
+    }
+}
+
 fn enforceable_on(card: &Card, kernel: &Kernel) -> Result<(), Vec<String>> {
     let mut refused = Vec::new();
     match &card.payload {
@@ -249,6 +269,35 @@ mod tests {
             let found = refused(true, |c| c.payload = Payload::Legacy(legacy));
             assert_eq!(found, expected, "{fake:?}");
         }
+    }
+
+    #[test]
+    fn what_depends_on_the_machine_is_possible_somewhere() {
+        let somewhere = |change: Change| {
+            let mut card = unconfined();
+            change(&mut card);
+            let refused = enforceable_somewhere(&card).err().unwrap_or_default();
+            let field = |reason: &String| reason.split(':').next().unwrap().to_owned();
+            refused.iter().map(field).collect::<Vec<_>>()
+        };
+        let possible: [Change; 4] = [
+            |c| c.permissions = Permissions::default(),
+            |c| c.soma.rlimits.nproc = Some(10),
+            |c| c.soma.cpu_affinity = Some(vec![4000]),
+            |c| c.credentials = vec![Credential::default()],
+        ];
+        for change in possible {
+            assert_eq!(somewhere(change), [""; 0]);
+        }
+        assert_eq!(
+            somewhere(|c| c.readiness = Readiness::Announce),
+            ["readiness"]
+        );
+        assert_eq!(somewhere(|c| c.dbus = Some(Dbus::default())), ["dbus"]);
+        let shell = |c: &mut Card| {
+            c.extensions.insert("console".into(), json!("/etc/passwd"));
+        };
+        assert_eq!(somewhere(shell), ["console"]);
     }
 
     #[test]

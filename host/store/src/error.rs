@@ -226,6 +226,6 @@ impl fmt::Display for NotIndexed {
         for record in &self.damaged {
             write!(f, "; {record}")?;
         }
-        f.write_str("; compile the module again, or rebuild the image")
+        f.write_str("; have it compiled (in dev mode --components DIR names a folder with the module), or rebuild the image")
     }
 }

@@ -49,10 +49,9 @@ impl Loaded {
     /// What to instantiate for `card`, if the card grants all that the component imports.
     pub(crate) fn granted(&self, card: &Card) -> Result<&InstancePre<Ctx>, LoadError> {
         grants::audit(card, self.imports.iter().map(String::as_str)).map_err(|surplus| {
-            let list: Vec<String> = surplus.iter().map(ToString::to_string).collect();
             LoadError(format!(
                 "the component imports more than its Card grants: {}",
-                list.join("; ")
+                grants::summary(&surplus)
             ))
         })?;
         self.pre.as_ref().map_err(|error| LoadError(error.clone()))
@@ -95,7 +94,7 @@ impl Source {
             Source::Store { store, engine } => store
                 .artifact((*pin.as_bytes()).into(), *engine)
                 .map(Artifact::into_bytes)
-                .map_err(|error| LoadError(error.to_string())),
+                .map_err(|error| LoadError(format!("payload.Wasm.module_sha256: {error}"))),
             Source::Sealed(module) if module.pin() == *pin => module
                 .read()
                 .map_err(|error| LoadError(format!("module {pin}: {error}"))),

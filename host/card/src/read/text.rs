@@ -183,17 +183,23 @@ fn place_of(bytes: &[u8], offset: usize) -> (usize, usize) {
 
 fn syntax(language: &str, why: &str, line: usize, column: usize) -> Finding {
     let why = why.trim().replace('\n', ", ");
-    let rule = if why.starts_with("more than") {
-        Rule::TooManyValues
+    let why = crate::report::shortened(&why);
+    // At the very beginning of a line there is no byte that has been read.
+    let place = match column {
+        0 => format!("line {line}"),
+        column => format!("line {line}, column {column}"),
+    };
+    let (rule, found) = if why.starts_with("more than") {
+        (Rule::TooManyValues, format!("{why} at {place}"))
     } else {
-        Rule::Syntax
+        (
+            Rule::Syntax,
+            format!("broken {language} at {place} ({why})"),
+        )
     };
     Finding::new(
         rule,
-        format!(
-            "at line {line}, column {column}: {}",
-            crate::report::shortened(&why)
-        ),
+        found,
         format!("one Card as {language}"),
         "correct the text there",
     )

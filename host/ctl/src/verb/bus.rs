@@ -12,12 +12,23 @@ use super::Failure;
 /// Where the bus is.
 #[derive(Args)]
 pub struct BusArguments {
-    /// The bus's socket [default: $ENTE_BUS_SOCK, else /run/ente-bus.sock]
-    #[arg(long, value_name = "PATH")]
+    /// The bus of the running system, before or after the verb [default: $ENTE_BUS_SOCK, else /run/ente-bus.sock]
+    #[arg(long, value_name = "PATH", global = true)]
     socket: Option<PathBuf>,
 }
 
 impl BusArguments {
+    /// For a verb that connects to nothing: a socket that was named for it is a misunderstanding.
+    pub fn refuse_socket(&self) -> Result<(), Failure> {
+        match &self.socket {
+            None => Ok(()),
+            Some(path) => Err(Failure::Unusable(format!(
+                "--socket {}: this verb works on files, not on a running system; leave it out",
+                path.display()
+            ))),
+        }
+    }
+
     /// Connects.
     pub fn connect(&self) -> Result<Client, Failure> {
         let named = self

@@ -129,6 +129,9 @@ impl Arguments {
             Some(file) => Failure::Refused(format!("{}: {error}", file.display())),
             None => Failure::refused(error),
         })?;
+        for warning in card.warnings() {
+            eprintln!("warning: {warning}");
+        }
         let text = card.to_json().map_err(Failure::refused)?;
         out.write_all(text.as_bytes())?;
         Ok(Outcome::Done)

@@ -18,8 +18,6 @@ pub struct Arguments {
     ente: String,
     #[command(flatten)]
     wait: Wait,
-    #[command(flatten)]
-    bus: BusArguments,
 }
 
 #[derive(Args)]
@@ -51,25 +49,24 @@ pub struct KillArguments {
     /// The signal, by name or number
     #[arg(long, short, default_value = "TERM", value_parser = words::signal)]
     signal: u8,
-    #[command(flatten)]
-    bus: BusArguments,
 }
 
 impl Arguments {
-    pub fn start(self) -> Result<Outcome, Failure> {
-        self.perform(Request::Start, |_| Goal::Up(None))
+    pub fn start(self, bus: &BusArguments) -> Result<Outcome, Failure> {
+        self.perform(bus, Request::Start, |_| Goal::Up(None))
     }
 
-    pub fn restart(self) -> Result<Outcome, Failure> {
-        self.perform(Request::Restart, |life| Goal::Up(Some(life)))
+    pub fn restart(self, bus: &BusArguments) -> Result<Outcome, Failure> {
+        self.perform(bus, Request::Restart, |life| Goal::Up(Some(life)))
     }
 
     fn perform(
         self,
+        bus: &BusArguments,
         request: impl Fn(Target) -> Request,
         goal: impl Fn(u64) -> Goal,
     ) -> Result<Outcome, Failure> {
-        let mut client = self.bus.connect()?;
+        let mut client = bus.connect()?;
         let target = Target::of(&self.ente);
         if self.wait.no_wait {
             bus::command(&mut client, request(target))?;
@@ -121,9 +118,10 @@ fn wait(
 }
 
 impl StopArguments {
-    pub fn run(self) -> Result<Outcome, Failure> {
+    pub fn run(self, bus: &BusArguments) -> Result<Outcome, Failure> {
         let now = self.now;
         self.common.perform(
+            bus,
             |target| Request::Stop(StopEnte { target, now }),
             |_| Goal::Down,
         )
@@ -131,11 +129,11 @@ impl StopArguments {
 }
 
 impl KillArguments {
-    pub fn run(self) -> Result<Outcome, Failure> {
+    pub fn run(self, bus: &BusArguments) -> Result<Outcome, Failure> {
         let target = Target::of(&self.ente);
         let signal = self.signal;
         let kill = KillEnte { target, signal };
-        bus::command(&mut self.bus.connect()?, Request::KillEnte(kill))?;
+        bus::command(&mut bus.connect()?, Request::KillEnte(kill))?;
         Ok(Outcome::Done)
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use arje_bus::{
-    ClientError, Event, Filter, Log, LogEntry, Logs, Request, Response, Subscribe, Target,
+    ClientError, Event, Filter, Identity, Log, LogEntry, Logs, Request, Response, Subscribe, Target,
 };
 use clap::Args;
 use ente::json;
@@ -23,8 +23,6 @@ pub struct EventsArguments {
     /// Print a JSON object on each line
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    bus: BusArguments,
 }
 
 /// Show what an Ente printed
@@ -42,20 +40,19 @@ pub struct LogsArguments {
     /// Print a JSON object on each line
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    bus: BusArguments,
 }
 
 /// Show whom the bus takes you for, and what you may do
 #[derive(Args)]
 pub struct WhoamiArguments {
-    #[command(flatten)]
-    bus: BusArguments,
+    /// Print JSON instead of lines
+    #[arg(long)]
+    json: bool,
 }
 
 impl EventsArguments {
-    pub fn run(self, out: &mut dyn Write) -> Result<Outcome, Failure> {
-        let mut client = self.bus.connect()?;
+    pub fn run(self, bus: &BusArguments, out: &mut dyn Write) -> Result<Outcome, Failure> {
+        let mut client = bus.connect()?;
         let filter = Filter {
             target: self.ente.as_deref().map(Target::of),
             kinds: None,
@@ -94,8 +91,8 @@ fn line(event: &Event) -> String {
 }
 
 impl LogsArguments {
-    pub fn run(self, out: &mut dyn Write) -> Result<Outcome, Failure> {
-        let mut client = self.bus.connect()?;
+    pub fn run(self, bus: &BusArguments, out: &mut dyn Write) -> Result<Outcome, Failure> {
+        let mut client = bus.connect()?;
         let logs = Logs {
             target: Target::of(&self.ente),
             lines: self.lines,
@@ -144,11 +141,35 @@ fn count(number: u64, noun: &str) -> String {
     super::count(usize::try_from(number).unwrap_or(usize::MAX), noun)
 }
 
+fn print_identity(who: &Identity, out: &mut dyn Write) -> std::io::Result<()> {
+    let mut field = |name: &str, value: String| writeln!(out, "{name:<12}{value}");
+    field("process", who.pid.to_string())?;
+    field("user", who.uid.to_string())?;
+    field("group", who.gid.to_string())?;
+    let ente = who.label.clone().or(who.ente.map(|id| id.to_string()));
+    field("ente", ente.unwrap_or_else(|| "none".to_owned()))?;
+    let rights = &who.rights;
+    let may = [
+        (true, "look"),
+        (rights.entes, "start, stop, restart and kill Entes"),
+        (rights.power, "end the machine"),
+        (rights.switch_root, "replace ente-zero and the root"),
+    ];
+    let may = may.iter().filter(|(allowed, _)| *allowed);
+    let may: Vec<&str> = may.map(|(_, what)| *what).collect();
+    field("may", may.join("; "))
+}
+
 impl WhoamiArguments {
-    pub fn run(self, out: &mut dyn Write) -> Result<Outcome, Failure> {
-        match self.bus.connect()?.request(Request::WhoAmI)? {
-            Response::You(who) => writeln!(out, "{:#}", json::identity(&who))?,
+    pub fn run(self, bus: &BusArguments, out: &mut dyn Write) -> Result<Outcome, Failure> {
+        let who = match bus.connect()?.request(Request::WhoAmI)? {
+            Response::You(who) => who,
             _ => return Err(bus::unexpected()),
+        };
+        if self.json {
+            writeln!(out, "{:#}", json::identity(&who))?;
+        } else {
+            print_identity(&who, out)?;
         }
         Ok(Outcome::Done)
     }

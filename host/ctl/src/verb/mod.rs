@@ -15,6 +15,8 @@ use std::io::{self, Write};
 use arje_bus::Request;
 use clap::Subcommand;
 
+pub use bus::BusArguments;
+
 /// What to do.
 #[derive(Subcommand)]
 pub enum Verb {
@@ -35,13 +37,13 @@ pub enum Verb {
     Events(listen::EventsArguments),
     Whoami(listen::WhoamiArguments),
     /// Stop everything and power off
-    Poweroff(machine::Arguments),
+    Poweroff,
     /// Stop everything and reboot
-    Reboot(machine::Arguments),
+    Reboot,
     /// Stop everything and halt
-    Halt(machine::Arguments),
+    Halt,
     /// Replace the running ente-zero by the one installed now; Entes go on
-    Reexec(machine::Arguments),
+    Reexec,
     /// Move the system to another root
     SwitchRoot(machine::SwitchRootArguments),
 }
@@ -84,27 +86,35 @@ impl From<io::Error> for Failure {
 }
 
 impl Verb {
-    /// Does it, and prints to `out`.
-    pub fn run(self, out: &mut dyn Write) -> Result<Outcome, Failure> {
+    /// Does it, and prints to `out`. `bus` says where a running system is.
+    pub fn run(self, bus: &BusArguments, out: &mut dyn Write) -> Result<Outcome, Failure> {
+        if self.works_on_files() {
+            bus.refuse_socket()?;
+        }
         match self {
             Self::Pin(arguments) => arguments.run(out),
             Self::Verify(arguments) => arguments.run(out),
             Self::Card(verb) => verb.run(out),
-            Self::Status(arguments) => arguments.run(out),
-            Self::Start(arguments) => arguments.start(),
-            Self::Stop(arguments) => arguments.run(),
-            Self::Restart(arguments) => arguments.restart(),
-            Self::Kill(arguments) => arguments.run(),
-            Self::Logs(arguments) => arguments.run(out),
-            Self::Events(arguments) => arguments.run(out),
-            Self::Whoami(arguments) => arguments.run(out),
+            Self::Status(arguments) => arguments.run(bus, out),
+            Self::Start(arguments) => arguments.start(bus),
+            Self::Stop(arguments) => arguments.run(bus),
+            Self::Restart(arguments) => arguments.restart(bus),
+            Self::Kill(arguments) => arguments.run(bus),
+            Self::Logs(arguments) => arguments.run(bus, out),
+            Self::Events(arguments) => arguments.run(bus, out),
+            Self::Whoami(arguments) => arguments.run(bus, out),
             // Whoever types it is the one who would be asked.
-            Self::Poweroff(arguments) => arguments.run(Request::PowerOff(true)),
-            Self::Reboot(arguments) => arguments.run(Request::Reboot(true)),
-            Self::Halt(arguments) => arguments.run(Request::Halt(true)),
-            Self::Reexec(arguments) => arguments.run(Request::Reexec),
-            Self::SwitchRoot(arguments) => arguments.run(),
+            Self::Poweroff => machine::run(Request::PowerOff(true), bus),
+            Self::Reboot => machine::run(Request::Reboot(true), bus),
+            Self::Halt => machine::run(Request::Halt(true), bus),
+            Self::Reexec => machine::run(Request::Reexec, bus),
+            Self::SwitchRoot(arguments) => arguments.run(bus),
         }
+    }
+
+    /// Whether it has nothing to do with a running system.
+    const fn works_on_files(&self) -> bool {
+        matches!(self, Self::Pin(_) | Self::Verify(_) | Self::Card(_))
     }
 }
 

@@ -23,13 +23,11 @@ pub struct Arguments {
     /// Print JSON instead of lines
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    bus: BusArguments,
 }
 
 impl Arguments {
-    pub fn run(self, out: &mut dyn Write) -> Result<Outcome, Failure> {
-        let mut client = self.bus.connect()?;
+    pub fn run(self, bus: &BusArguments, out: &mut dyn Write) -> Result<Outcome, Failure> {
+        let mut client = bus.connect()?;
         match self.ente {
             None => print_all(&mut client, self.json, out)?,
             Some(ente) => print_one(&mut client, &Target::of(&ente), self.json, out)?,

@@ -13,9 +13,10 @@ use super::{Failure, Outcome, count};
 
 /// Check seeds and other Card files without running them
 ///
-/// Lists every broken rule with its JSON path, and warns about unknown keys. With --modules or --store
-/// it also checks, in the words in which the host would refuse to start them, that each pinned component
-/// is there, has its hash, exports what its entry names and imports no more than its Card grants.
+/// Lists every broken rule with its JSON path, and what this version of the host does on no machine, and
+/// warns about what is hardly meant, such as unknown keys. With --modules or --store it also checks that
+/// each pinned component is there, has its hash, exports what its entry names and imports no more than its
+/// Card grants.
 #[derive(Args)]
 pub struct Arguments {
     /// Card files (JSON, or TOML by extension)
@@ -72,6 +73,12 @@ fn outcome(judged: &[Judged]) -> Result<Outcome, Failure> {
     })
 }
 
+/// Everything that is wrong, files that cannot be read included.
+fn errors(judged: &[Judged]) -> usize {
+    let unreadable = judged.iter().filter(|(_, findings)| findings.is_err());
+    unreadable.count() + total(judged, |findings| findings.problems.len())
+}
+
 fn total(judged: &[Judged], of: impl Fn(&Findings) -> usize) -> usize {
     judged
         .iter()
@@ -98,7 +105,7 @@ fn print_lines(
     }
     let seeds = count(judged.len(), "file");
     let cards = count(total(judged, |findings| findings.cards), "Card");
-    let errors = count(total(judged, |findings| findings.problems.len()), "error");
+    let errors = count(errors(judged), "error");
     let warnings = count(total(judged, |findings| findings.warnings.len()), "warning");
     let modules = match modules {
         Some(number) => count(number, "module"),
@@ -117,7 +124,7 @@ fn print_json(
         "files": files,
         "cards": total(judged, |findings| findings.cards),
         "modules": modules,
-        "errors": total(judged, |findings| findings.problems.len()),
+        "errors": errors(judged),
         "warnings": total(judged, |findings| findings.warnings.len()),
     });
     writeln!(out, "{report:#}")

@@ -31,15 +31,20 @@ impl Kernel {
     /// One with everything, for tests.
     #[cfg(test)]
     pub(crate) fn complete() -> Kernel {
+        Self::ideal(true, [0, 1].into())
+    }
+
+    /// One with everything, these CPUs included.
+    pub(crate) fn ideal(root: bool, cpus: BTreeSet<u32>) -> Kernel {
         let all = ["mnt", "pid", "net", "uts", "ipc", "user", "cgroup"];
         Kernel {
-            root: true,
+            root,
             landlock: Some(7),
             seccomp: true,
             mount_attributes: true,
             port_filter: || true,
             namespaces: all.into_iter().map(String::from).collect(),
-            cpus: [0, 1].into(),
+            cpus,
         }
     }
 
