@@ -2,6 +2,7 @@
 //! says. It waits in one place only, and never for anybody in particular.
 
 mod bus;
+mod coming_up;
 mod handover;
 mod leaving;
 mod notify;
@@ -86,6 +87,8 @@ pub struct Core {
     reap_again: bool,
     /// Entes of the seed that have not come up for the first time yet.
     coming_up: BTreeSet<Id>,
+    /// Those of them of which the developer was told what they wait for.
+    told_to_wait: BTreeSet<Id>,
     /// The socket for requests, where there is one.
     bus: Option<Bus>,
     /// The user of this program.
@@ -128,6 +131,7 @@ impl Core {
             finished: false,
             reap_again: false,
             coming_up: BTreeSet::new(),
+            told_to_wait: BTreeSet::new(),
             bus: None,
             owner_uid: nix::unistd::geteuid().as_raw(),
             handover: None,
@@ -172,6 +176,7 @@ impl Core {
             if self.finished {
                 return Ok(self.ended());
             }
+            self.tell_who_waits();
             self.flush_bus();
             self.on_time(Instant::now());
             self.arm()?;
@@ -406,18 +411,5 @@ impl Core {
             _ => {}
         }
         tracing::debug!("{label}: {from} -> {to}: {cause}");
-    }
-
-    /// Says once when the last Ente of the seed has come up, or will not; also to the kernel's
-    /// log, whose time stamps tell how long that took since the kernel started `/init`.
-    fn came_up(&mut self, id: Id) {
-        if !self.coming_up.remove(&id) || !self.coming_up.is_empty() {
-            return;
-        }
-        let text = format!("the seed is up, {} ms after its start", self.now().0);
-        if self.mode == Mode::Machine {
-            let _ = std::fs::write("/dev/kmsg", format!("<6>ente-zero: {text}\n"));
-        }
-        self.console.line(text);
     }
 }

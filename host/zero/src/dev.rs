@@ -10,15 +10,15 @@ use crate::logs::Logs;
 use crate::machine::{announce_genesis, announce_seed};
 use crate::platform;
 use crate::poller::Poller;
-use crate::run_dir::RunDir;
+use crate::run_dir::{BUS_SOCKET, RunDir};
 use crate::seed::{self, BadSeed};
 use crate::wiring::{self, Cgroups, Places};
 use arje_card::{Card, Payload};
 use arje_native::cgroup::Support;
 use arje_store::compiler::Compiler;
-use arje_store::{Sha256, Store, StoreError};
+use arje_store::{EnsureError, Sha256, Store, StoreError};
 use arje_wasm::Level;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -26,9 +26,6 @@ use std::time::Duration;
 
 /// The seed of a dev mode that is given none.
 const BUILT_IN: &str = include_str!("built-in.card.json");
-
-/// The bus in the run directory.
-const BUS_SOCKET: &str = "ente-bus.sock";
 
 /// How long the last lines may take to get out.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -66,6 +63,11 @@ fn run(args: &Args) -> Result<bool, String> {
     // Before anything is opened or done, so that what cannot be believed has changed nothing.
     let left = args.resume.map(Left::open).transpose();
     let left = left.map_err(|reason| format!("reexec: {reason}"))?;
+    let asked_for = args.run_dir.as_deref();
+    let mut run_dir = match left {
+        Some(_) => RunDir::take_over(asked_for)?,
+        None => RunDir::open(asked_for)?,
+    };
     let cgroups = Cgroups::of_a_process();
     let store = store_folder(args)?;
     let seed = match left {
@@ -76,11 +78,6 @@ fn run(args: &Args) -> Result<bool, String> {
             Some((card, path))
         }
     };
-    let mut run_dir = RunDir::open(args.run_dir.as_deref())?;
-    // Named by the number of this process.
-    if left.is_some() && args.run_dir.is_none() {
-        run_dir.take_over();
-    }
     // Threads inherit the signals that this blocks, so it comes before the first of them.
     let mut poller =
         Poller::new().map_err(|error| format!("cannot make the core loop: {error}"))?;
@@ -88,11 +85,11 @@ fn run(args: &Args) -> Result<bool, String> {
     console::trace_to(&console, level);
     let places = Places {
         store,
-        executor: helper("ENTE_SPAWN", "ente-spawn")?,
-        worker: place_of("ENTE_WORKER", ente_worker::NAME)?,
+        executor: helper("ARJE_ENTE_SPAWN", "ente-spawn")?,
+        worker: place_of("ARJE_ENTE_WORKER", ente_worker::NAME)?,
         output: "/dev/stdout".into(),
-        notify: run_dir.path().join("notify"),
-        credentials: run_dir.path().join("credentials"),
+        notify: run_dir.place("notify"),
+        credentials: run_dir.place("credentials"),
         terminal: None,
     };
     let logs =
@@ -107,7 +104,7 @@ fn run(args: &Args) -> Result<bool, String> {
     };
     let notify = wiring::notify(&places, beginning.take_notify()?, &mut poller);
     let mut bodies = wiring::bodies(&places, cgroups.leaves, &logs, &notify, &poller)?;
-    let socket = run_dir.path().join(BUS_SOCKET);
+    let socket = run_dir.place(BUS_SOCKET);
     let left = beginning.take_bus()?;
     let bus = wiring::bus(&socket, left, &mut bodies, (&logs, &console), &mut poller);
     if let Some(card) = beginning.seed() {
@@ -174,9 +171,9 @@ fn prepare_modules(args: &Args, card: &Card, seed: &Path, store: &Path) -> Resul
     let store = Store::create(store).map_err(|error| error.to_string())?;
     put_components(args, seed, &store)?;
     let fingerprint = wiring::fingerprint()?;
-    let missing: Vec<Sha256> = pins
+    let missing: Vec<(Sha256, &str)> = pins
         .into_iter()
-        .filter(|pin| {
+        .filter(|(pin, _)| {
             let artifact = store.artifact(*pin, fingerprint);
             matches!(artifact, Err(StoreError::NotIndexed(_)))
         })
@@ -186,16 +183,30 @@ fn prepare_modules(args: &Args, card: &Card, seed: &Path, store: &Path) -> Resul
     }
     let program = match &args.compiler {
         Some(program) => program.clone(),
-        None => helper("ENTE_COMPILE", "ente-compile")?,
+        None => helper("ARJE_ENTE_COMPILE", "ente-compile")?,
     };
     let compiler = Compiler::new(program);
-    for pin in missing {
+    for (pin, label) in missing {
         // One module that cannot be compiled is one Ente that does not start, and says why.
         if let Err(error) = store.ensure(pin, fingerprint, &compiler) {
-            eprintln!("warning: module {pin}: {error}");
+            eprintln!(
+                "warning: Card `{label}`: payload.Wasm.module_sha256: {error}{}",
+                hint(&error)
+            );
         }
     }
     Ok(())
+}
+
+/// What a developer can do about a module that is not there.
+fn hint(error: &EnsureError) -> &'static str {
+    match error {
+        EnsureError::Store(StoreError::NoModule { .. }) => {
+            " with `ente pin`; the .wasm files in components/ beside the seed, or in the folder after --components, are \
+             put into the store"
+        }
+        _ => "",
+    }
 }
 
 fn put_components(args: &Args, seed: &Path, store: &Store) -> Result<(), String> {
@@ -222,13 +233,16 @@ fn put_components(args: &Args, seed: &Path, store: &Store) -> Result<(), String>
     Ok(())
 }
 
-fn pins(card: &Card) -> BTreeSet<Sha256> {
-    card.walk()
-        .filter_map(|visit| match &visit.card.payload {
-            Payload::Wasm(payload) => Some((*payload.module_sha256.as_bytes()).into()),
-            _ => None,
-        })
-        .collect()
+/// The modules that are pinned, each with the label of the first Card that does.
+fn pins(card: &Card) -> BTreeMap<Sha256, &str> {
+    let mut pins = BTreeMap::new();
+    for visit in card.walk() {
+        if let Payload::Wasm(payload) = &visit.card.payload {
+            let pin = (*payload.module_sha256.as_bytes()).into();
+            pins.entry(pin).or_insert(visit.card.label.as_str());
+        }
+    }
+    pins
 }
 
 /// A program of ours: from the environment, or beside this one.

@@ -1,5 +1,6 @@
 //! The running native Entes, and what becomes of them.
 
+mod failure;
 mod handover;
 
 use crate::leaves::Leaves;
@@ -8,15 +9,17 @@ use crate::services::Services;
 use arje_card::{Card, Id};
 use arje_native::cgroup::Usage;
 use arje_native::{
-    ExecFailure, ExecOutcome, ExitStatus as NativeExit, Launcher, StartRequest, Started, StepKind,
+    ExecFailure, ExecOutcome, ExitStatus as NativeExit, Launcher, StartRequest, Started,
     read_death, read_exec_outcome, signal_group,
 };
 use arje_supervisor::{ExitStatus, Incarnation};
+use failure::{exec_failed, start_failed};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// How far up a process's ancestors are followed: a shell in a shell in a session, several times over.
@@ -38,6 +41,8 @@ struct Native {
     /// Whether it is an init, whose status pipe also tells by what signal its program died.
     init: bool,
     exec: Exec,
+    /// By which it was started; not known of one that another image of this program started.
+    card: Option<Arc<Card>>,
 }
 
 /// How far its exec has come.
@@ -106,7 +111,7 @@ impl Natives {
     /// It could not be started; there is no process.
     pub fn start(
         &mut self,
-        card: &Card,
+        card: &Arc<Card>,
         incarnation: Incarnation,
         poller: &mut Poller,
     ) -> Result<(), ExitStatus> {
@@ -120,7 +125,7 @@ impl Natives {
     /// As [`start`](Self::start).
     pub fn start_with(
         &mut self,
-        card: &Card,
+        card: &Arc<Card>,
         incarnation: Incarnation,
         extras: Extras<'_>,
         poller: &mut Poller,
@@ -175,6 +180,7 @@ impl Natives {
             pidfd,
             init,
             exec: Exec::Pending(status, token),
+            card: Some(Arc::clone(card)),
         };
         self.by_pid.insert(pid.as_raw(), native);
         Ok(())
@@ -219,7 +225,7 @@ impl Natives {
             _ => None,
         };
         let status = match (native.exec, died.unwrap_or(exit)) {
-            (Exec::Failed(failure), _) => exec_failed(failure),
+            (Exec::Failed(failure), _) => exec_failed(&failure, native.card.as_deref()),
             (_, NativeExit::Code(code)) => ExitStatus::Code(code),
             (_, NativeExit::Signal { number, .. }) => ExitStatus::Signal(number),
         };
@@ -319,21 +325,6 @@ pub enum Told {
     Runs(Who, i32),
     /// It has ended, and so have all that it started.
     Ended(Who, ExitStatus),
-}
-
-fn exec_failed(failure: ExecFailure) -> ExitStatus {
-    let mut message = failure.reason();
-    if failure.step == StepKind::Executor {
-        message.push_str("; the image must hold ente-spawn");
-    }
-    start_failed(failure.step.name(), message)
-}
-
-fn start_failed(step: &str, error: impl ToString) -> ExitStatus {
-    ExitStatus::StartFailed {
-        step: step.to_owned(),
-        message: error.to_string(),
-    }
 }
 
 /// The parents of a process, up to PID 1, and at most [`MAX_ANCESTORS`].

@@ -16,7 +16,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -104,8 +104,11 @@ impl Zero {
             .arg("--components")
             .arg(arje_guest_artifacts::components())
             .arg(path("seed.card.json"))
-            .env("ENTE_SPAWN", helper("ARJE_ENTE_SPAWN", "ente-spawn"))
-            .env("ENTE_COMPILE", helper("ARJE_ENTE_COMPILE", "ente-compile"))
+            .env("ARJE_ENTE_SPAWN", helper("ARJE_ENTE_SPAWN", "ente-spawn"))
+            .env(
+                "ARJE_ENTE_COMPILE",
+                helper("ARJE_ENTE_COMPILE", "ente-compile"),
+            )
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -124,6 +127,16 @@ impl Zero {
             lines,
             folder,
         }
+    }
+
+    /// What becomes of another instance in the same run directory, should nobody refuse it after a while.
+    fn second(&self) -> Output {
+        let _guard = one_at_a_time();
+        let mut second = Command::new(self.program());
+        second.args(["--for", "60", "--run-dir"]);
+        second.arg(self.folder.path().join("run"));
+        second.env("ARJE_ENTE_SPAWN", helper("ARJE_ENTE_SPAWN", "ente-spawn"));
+        second.output().unwrap()
     }
 
     /// Waits for a line that contains this text.
@@ -220,6 +233,15 @@ fn processes_stay_components_return_and_nothing_is_forgotten() {
     );
     assert_eq!(after["native-3"].restarts, 1);
     assert_eq!(after["hello"].restarts, 0, "that was no crash");
+
+    // The run directory is still this one's.
+    let refused = zero.second();
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains(&format!("of process {};", zero.child.id())),
+        "{said}"
+    );
 
     // Its pipe is still read, and its end is still noticed.
     let pid = after["native-4"].pid.unwrap();

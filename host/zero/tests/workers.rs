@@ -19,7 +19,7 @@ fn run(genesis: &[Value], seconds: &str) -> Dev {
         command
             .args(["--for", seconds, "--components"])
             .arg(arje_guest_artifacts::components())
-            .env("ENTE_WORKER", worker);
+            .env("ARJE_ENTE_WORKER", worker);
     })
 }
 

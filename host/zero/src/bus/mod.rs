@@ -23,7 +23,7 @@ pub use event::{Change, event};
 pub use limits::REQUEST_BATCH;
 pub use peer::Peer;
 pub use router::{Decision, Power, Task, route};
-pub use view::{Running, View};
+pub use view::{Running, View, hold_text};
 
 use crate::logs::Logs;
 use crate::poller::{Interest, Poller};

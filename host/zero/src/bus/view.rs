@@ -115,22 +115,13 @@ impl View<'_> {
                 Payload::Wasm(wasm) => Some(*wasm.module_sha256.as_bytes()),
                 _ => None,
             },
-            held_by: status.held_by.as_ref().map(|hold| self.hold(hold)),
+            held_by: status
+                .held_by
+                .as_ref()
+                .map(|hold| short(hold_text(self.supervisor, hold))),
             provides: provides.map(|cap| short(cap.to_string())).collect(),
             // A Card file has at most 4 MiB, so this never cuts.
             provides_total: card.provides.len() as u32,
-        })
-    }
-
-    /// What holds an Ente back, with the label of its parent instead of the id.
-    fn hold(&self, hold: &Hold) -> String {
-        let label = match hold {
-            Hold::Parent(id) => self.supervisor.card(*id).map(|card| &card.label),
-            _ => None,
-        };
-        short(match label {
-            Some(label) => format!("its parent `{label}` is not up"),
-            None => hold.to_string(),
         })
     }
 
@@ -143,6 +134,19 @@ impl View<'_> {
             cause: short(transition.cause.to_string()),
         }
     }
+}
+
+/// What holds an Ente back, with labels instead of ids.
+#[must_use]
+pub fn hold_text(supervisor: &Supervisor, hold: &Hold) -> String {
+    let (Hold::Parent(id) | Hold::Child { id, .. }) = hold else {
+        return hold.to_string();
+    };
+    let label = match supervisor.card(*id) {
+        Some(card) => format!("`{}`", card.label),
+        None => return hold.to_string(),
+    };
+    hold.to_string().replacen(&id.to_string(), &label, 1)
 }
 
 /// Bytes that a summary takes in a frame, at most: its texts, and everything else.

@@ -125,6 +125,7 @@ impl Natives {
                 pidfd,
                 init: record.init,
                 exec,
+                card: None,
             };
             self.by_pid.insert(pid, native);
         }

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
@@ -30,20 +30,9 @@ pub struct Dev {
 impl Dev {
     /// Runs a seed of these Cards, with what `adjust` adds to the command line and the environment.
     pub fn start(folder: TempDir, genesis: &[Value], adjust: impl FnOnce(&mut Command)) -> Dev {
-        let mut seed = card("seed", json!("Virtual"), json!("Delegate"));
-        seed["genesis"] = json!(genesis);
-        let path = folder.path().join("seed.card.json");
-        std::fs::write(&path, seed.to_string()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ente-zero"));
-        command
-            .arg("--store")
-            .arg(folder.path().join("store"))
-            .env("ENTE_SPAWN", helper("ARJE_ENTE_SPAWN", "ente-spawn"))
-            .env("ENTE_COMPILE", helper("ARJE_ENTE_COMPILE", "ente-compile"))
-            .env("XDG_RUNTIME_DIR", folder.path())
-            .stdout(Stdio::piped());
+        let mut command = command(folder.path(), genesis);
         adjust(&mut command);
-        let mut child = command.arg(&path).spawn().unwrap();
+        let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
@@ -101,6 +90,27 @@ impl Drop for Dev {
         let _ = self.child.kill(); // ended already, unless the test failed
         let _ = self.child.wait();
     }
+}
+
+/// Dev mode of a seed of these Cards, with all that it keeps in this folder.
+pub fn command(folder: &Path, genesis: &[Value]) -> Command {
+    let mut seed = card("seed", json!("Virtual"), json!("Delegate"));
+    seed["genesis"] = json!(genesis);
+    let path = folder.join("seed.card.json");
+    std::fs::write(&path, seed.to_string()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ente-zero"));
+    command
+        .arg(path)
+        .arg("--store")
+        .arg(folder.join("store"))
+        .env("ARJE_ENTE_SPAWN", helper("ARJE_ENTE_SPAWN", "ente-spawn"))
+        .env(
+            "ARJE_ENTE_COMPILE",
+            helper("ARJE_ENTE_COMPILE", "ente-compile"),
+        )
+        .env("XDG_RUNTIME_DIR", folder)
+        .stdout(Stdio::piped());
+    command
 }
 
 /// A program that is built by itself: from the environment, else beside ente-zero.

@@ -31,7 +31,8 @@ fn the_console_looks_after_the_system() {
         holder,
         wasm("ok", "service_ok", "service", restart()),
     ]));
-    booted.wait("the seed is up");
+    // Two are refused what they ask for.
+    booted.wait("the seed is not up: 2 of ");
 
     // Whoever may not is told why, and by which key of its Card.
     booted.wait("shy: error: Card `shy`: permissions.ipc.allow: does not name \"wit-v1\"");
@@ -56,7 +57,7 @@ fn the_console_looks_after_the_system() {
     assert!(tree.contains(&format!("wasm {}", &pin[..12])), "{tree}");
 
     // The shell is an Ente without restrictions, and what it starts belongs to it.
-    let whoami: Value = serde_json::from_str(&booted.run("ente whoami")).unwrap();
+    let whoami: Value = serde_json::from_str(&booted.run("ente whoami --json")).unwrap();
     assert_eq!(whoami["label"], "shell");
     assert_eq!(
         whoami["rights"],

@@ -245,7 +245,7 @@ fn bodies_hold() {
     waits["soma"] = json!({"namespaces": {"pid": true}});
     let mut booted = try_all(&[boxed], vec![lost, dies, waits]);
     booted.wait(
-        "Ente lost: could not be started: mounts: No such file or directory: \"/no/such/place\"",
+        "Ente lost: could not be started: mounts: soma.mounts.binds[0].target: \"/no/such/place\": No such file or directory; make it",
     );
     booted.wait("Ente dies: ended by signal 11");
     // Whoever kills the init kills all below it.

@@ -49,11 +49,11 @@ fn ripgrep_searches_a_preopened_folder() {
         .arg(wasm.parent().unwrap())
         .arg(&path)
         .env(
-            "ENTE_SPAWN",
+            "ARJE_ENTE_SPAWN",
             machine::helper("ARJE_ENTE_SPAWN", "ente-spawn"),
         )
         .env(
-            "ENTE_COMPILE",
+            "ARJE_ENTE_COMPILE",
             machine::helper("ARJE_ENTE_COMPILE", "ente-compile"),
         )
         .output()

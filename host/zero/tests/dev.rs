@@ -1,0 +1,200 @@
+//! Dev mode as somebody meets it who uses it for the first time: what it says, and what it leaves behind.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may panic; helpers outside of test functions, too"
+)]
+
+mod common;
+
+use arje_bus::Client;
+use common::{Dev, command, folder};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+/// A Card that is allowed everything.
+fn card(label: &str, payload: Value, supervision: Value) -> Value {
+    let mut card = common::card(label, payload, supervision);
+    card["permissions"] =
+        json!({"networking": "full", "filesystem": "read-write", "processes": true});
+    card
+}
+
+fn shell(label: &str, script: &str, supervision: Value) -> Value {
+    let payload = json!({"Native": {"exec": "/bin/sh", "argv": ["-c", script]}});
+    card(label, payload, supervision)
+}
+
+/// One that is Ready and stays, but not longer than the `ente-zero` that started it, which a test may kill.
+fn service(label: &str) -> Value {
+    let script = "while kill -0 $PPID; do sleep 1; done 2>/dev/null";
+    let restart = json!({"Restart": {"initial": 10, "max": 100}});
+    shell(label, script, restart)
+}
+
+fn text(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).into_owned()
+}
+
+fn assert_has(output: &str, expected: &str) {
+    assert!(output.contains(expected), "no {expected:?} in:\n{output}");
+}
+
+/// What a bus tells of the Ente with this label: what holds it.
+fn held(socket: &Path, label: &str) -> Option<String> {
+    let all = Client::connect(socket).unwrap().list().unwrap();
+    let found = all.into_iter().find(|ente| ente.label == label);
+    found.unwrap().held_by
+}
+
+#[test]
+fn a_run_directory_in_use_is_refused_and_one_of_a_dead_one_is_taken() {
+    let shared = folder();
+    let run = shared.path().join("run");
+    let socket = run.join("ente-bus.sock");
+    let start = || {
+        Dev::start(folder(), &[service("web")], |command| {
+            command
+                .args(["--forever", "--run-dir", "run"])
+                .current_dir(shared.path());
+        })
+    };
+    let mut first = start();
+    first.wait("the seed is up");
+    let own = folder();
+    let mut second = command(own.path(), &[service("web")]);
+    let refused = second
+        .args(["--for", "60", "--run-dir"])
+        .arg(&run)
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let said = text(&refused.stderr);
+    assert_has(
+        &said,
+        &format!("the run directory {} is in use", run.display()),
+    );
+    assert_has(
+        &said,
+        &format!("by the ente-zero of process {}", first.child.id()),
+    );
+    assert_has(&said, "--run-dir");
+    // Nothing of the first one has changed.
+    assert_eq!(Client::connect(&socket).unwrap().list().unwrap().len(), 2);
+
+    kill(
+        Pid::from_raw(first.child.id().cast_signed()),
+        Signal::SIGKILL,
+    )
+    .unwrap();
+    first.child.wait().unwrap();
+    assert!(socket.exists(), "nobody could remove it");
+    let mut next = start();
+    next.wait("the seed is up");
+    assert_eq!(Client::connect(&socket).unwrap().list().unwrap().len(), 2);
+    let (ready, lines) = next.stop();
+    assert!(
+        ready && !lines.iter().any(|line| line.contains("ERROR")),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn a_relative_run_directory_is_told_by_its_absolute_path_and_left_as_it_was() {
+    let folder = folder();
+    let run = folder.path().join("run");
+    fs::create_dir(&run).unwrap();
+    let mut user = shell("user", "echo bus=$ENTE_BUS_SOCK", json!("OneShot"));
+    user["permissions"]["ipc"] = json!({"allow": ["wit-v1"]});
+    let mut command = command(folder.path(), &[user]);
+    command
+        .args(["--run-dir", "run"])
+        .current_dir(folder.path());
+    let ended = command.output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    let expected = format!("bus={}", run.join("ente-bus.sock").display());
+    assert_has(&text(&ended.stdout), &expected);
+    let entries = fs::read_dir(&run).unwrap();
+    let left: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_seed_whose_ente_failed_is_not_up_and_says_why() {
+    let folder = folder();
+    let run = folder.path().join("run");
+    let payload = json!({"Native": {"exec": "/no/such/program"}});
+    let broken = card("broken", payload, json!("OneShot"));
+    let mut dev = Dev::start(folder, &[broken, service("web")], |command| {
+        command.arg("--forever").arg("--run-dir").arg(&run);
+    });
+    let line = dev.wait("Ente broken: could not be started: exec: ");
+    assert_has(
+        &line,
+        "payload.Native.exec: \"/no/such/program\": No such file or directory; ",
+    );
+    dev.wait("the seed is not up: 1 of 2 Entes failed (broken)");
+    // On the seed itself, which is not ready, stands why.
+    let hold = held(&run.join("ente-bus.sock"), "seed");
+    assert_eq!(hold.as_deref(), Some("its child `broken` is failed"));
+    let (ready, lines) = dev.stop();
+    assert!(!ready);
+    let all = lines.join("\n");
+    assert!(!all.contains("the seed is up"), "{all}");
+    assert_has(&all, "Ente broken is failed, not ready");
+}
+
+#[test]
+fn what_an_ente_waits_for_is_said() {
+    let mut late = service("late");
+    late["requires"] = json!(["Journal"]);
+    let mut after = service("after");
+    after["requires"] = json!(["Spawn"]);
+    let genesis = [late, after, service("web")];
+    let mut dev = Dev::start(folder(), &genesis, |command| {
+        command.arg("--forever");
+    });
+    dev.wait("Ente late waits: needs Journal");
+    dev.wait("Ente after waits: needs Spawn");
+    let all = dev.stop().1.join("\n");
+    assert_eq!(all.matches(" waits: ").count(), 2, "{all}");
+}
+
+#[test]
+fn a_module_that_is_not_there_names_its_card_and_what_to_do() {
+    let folder = folder();
+    let pin = "ab".repeat(32);
+    let payload = json!({"Wasm": {"module_sha256": pin, "entry": "run"}});
+    let lost = card("lost", payload, json!("OneShot"));
+    let ended = command(folder.path(), &[lost]).output().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let warned = text(&ended.stderr);
+    assert_has(
+        &warned,
+        "Card `lost`: payload.Wasm.module_sha256: module abab",
+    );
+    assert_has(&warned, "--components");
+    let said = text(&ended.stdout);
+    let refused =
+        "Ente lost: could not be started: load the component: payload.Wasm.module_sha256: ";
+    assert_has(&said, refused);
+    assert_has(&said, "--components DIR");
+}
+
+#[test]
+fn a_missing_helper_program_is_named_with_the_variable_that_says_where_it_is() {
+    let folder = folder();
+    let mut command = command(folder.path(), &[service("web")]);
+    let refused = command.env("ARJE_ENTE_SPAWN", "/no/such").output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let said = text(&refused.stderr);
+    assert_has(&said, "ente-spawn is not at /no/such");
+    assert_has(&said, "set ARJE_ENTE_SPAWN");
+    // What was begun is undone.
+    let entries = fs::read_dir(folder.path()).unwrap();
+    let left: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["seed.card.json"]);
+}
