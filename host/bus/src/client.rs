@@ -50,7 +50,8 @@ impl fmt::Display for ClientError {
         match self {
             Self::Connect(path, error) => write!(
                 f,
-                "{}: cannot connect to the bus: {error}; is ente-zero running, and may you use its socket?",
+                "{}: cannot connect to the bus: {error}; is ente-zero running, and may you use its socket? \
+                 --socket or $ENTE_BUS_SOCK names another one, such as that of dev mode",
                 path.display()
             ),
             Self::Io(error) => write!(f, "the connection to the bus broke: {error}"),

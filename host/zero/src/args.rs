@@ -26,7 +26,9 @@ is left to do, and exits 0 only if every Ente that should be Ready was.
   --store DIR      where modules are by hash (DIR/cas) and their artifacts (DIR/aot)
                    (default: $XDG_CACHE_HOME/ente)
   --run-dir DIR    where the sockets are (default: $XDG_RUNTIME_DIR/ente-PID)
-  --compiler FILE  ente-compile, to make artifacts that the store lacks (default: beside ente-zero)
+  --compiler FILE  ente-compile, to make artifacts that the store lacks
+
+Its helper programs are beside it, or where ARJE_ENTE_SPAWN, ARJE_ENTE_COMPILE and ARJE_ENTE_WORKER say.
 ";
 
 /// What the command line asks for.
