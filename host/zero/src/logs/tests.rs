@@ -273,7 +273,7 @@ fn levels_of_components_are_kept_and_said() {
     rig.logs.flush(DEADLINE);
     let records = rig.logs.tail(id(1), u64::MAX).unwrap().records;
     assert_eq!(texts(&records), ["kept, not shown", "plain", "broken"]);
-    let mut shown = || rig.console.recv_timeout(DEADLINE).unwrap();
+    let shown = || rig.console.recv_timeout(DEADLINE).unwrap();
     assert_eq!(shown(), "loud: plain\n");
     assert_eq!(shown(), "loud: error: broken\n");
 }
