@@ -1,6 +1,7 @@
 //! The hardware watchdog: petted while PID 1 lives, and the end of a machine whose PID 1 hangs.
 
 use crate::machine::{self, Booted, folder, kernel, native, restart, seed, shell, tree_with};
+use crate::programs::{compile, put};
 use arje_qemu::Machine;
 use arje_qemu::kernel::Kernel;
 use serde_json::{Value, json};
@@ -9,29 +10,43 @@ use std::process::Command;
 
 /// Boots with the module of a watchdog, armed for this end of the core.
 fn boot(kernel: &Kernel, module: &str, debug: &str, adjust: impl FnOnce(&mut Machine)) -> Booted {
-    boot_seed(kernel, module, debug, vec![shell()], adjust)
+    boot_seed(kernel, module, vec![shell()], |machine| {
+        machine.append.push(format!("ente.debug={debug}"));
+        adjust(machine);
+    })
 }
 
 fn boot_seed(
     kernel: &Kernel,
     module: &str,
-    debug: &str,
     genesis: Vec<Value>,
     adjust: impl FnOnce(&mut Machine),
 ) -> Booted {
     let files = folder();
-    let image = tree_with(files.path(), &seed(genesis), |options| {
+    let mut image = tree_with(files.path(), &seed(genesis), |options| {
         options.modules = vec![module.into()];
         options.modules_dir = kernel.modules.clone();
     });
+    put(&mut image, "/stopper", compile("stopper.c", &[]));
     let booted = Booted::with_tree(folder(), &image, |machine| {
         machine.kernel = kernel.image.clone();
-        machine.append = vec!["ente.watchdog=10".into(), format!("ente.debug={debug}")];
+        machine.append = vec!["ente.watchdog=10".into()];
         adjust(machine);
     });
     booted.wait(machine::PROMPT);
     booted.wait("the hardware watchdog is armed, 10 s");
     booted
+}
+
+/// Waits for the end, which has to be the watchdog's.
+fn is_reset(mut booted: Booted) {
+    booted.vm.wait_exit(machine::DEADLINE).unwrap();
+    let console = booted.vm.console();
+    assert!(
+        console.contains("softdog: Initiating system reboot"),
+        "{console}"
+    );
+    assert!(!console.contains("reboot: Power down"), "{console}");
 }
 
 #[test]
@@ -44,37 +59,36 @@ fn a_hung_pid_1_is_reset_and_a_living_one_is_not() {
         "active\n"
     );
     booted.vm.send_line("kill -QUIT 1").unwrap();
-    booted.vm.wait_exit(machine::DEADLINE).unwrap();
-    let console = booted.vm.console();
-    assert!(
-        console.contains("softdog: Initiating system reboot"),
-        "{console}"
-    );
+    is_reset(booted);
 }
 
 /// A shutdown has a deadline, which a PID 1 that hangs does not keep; the machine ends all the same.
 #[test]
-fn a_pid_1_that_hangs_in_a_shutdown_is_reset() {
+fn a_pid_1_that_hangs_while_entes_stop_is_reset() {
     // It is told to stop, and then PID 1 is made to hang.
     let script = "trap 'kill -QUIT 1' TERM; while :; do sleep 1; done";
     let mut last = native("last", "/bin/sh", &["-c", script], restart());
     last["stop_timeout_ms"] = json!(3_600_000);
-    let mut booted = boot_seed(
-        &kernel(),
-        "softdog",
-        "hang",
-        vec![shell(), last],
-        |machine| machine.append.push("ente.shutdown=3600".into()),
-    );
+    let mut booted = boot_seed(&kernel(), "softdog", vec![shell(), last], |machine| {
+        let words = ["ente.debug=hang", "ente.shutdown=3600"];
+        machine.append.extend(words.map(Into::into));
+    });
     booted.wait("Ente last encarnado");
     booted.vm.send_line("kill -USR2 1").unwrap();
-    booted.vm.wait_exit(machine::DEADLINE).unwrap();
-    let console = booted.vm.console();
-    assert!(
-        console.contains("softdog: Initiating system reboot"),
-        "{console}"
-    );
-    assert!(!console.contains("reboot: Power down"), "{console}");
+    is_reset(booted);
+}
+
+/// The same when all Entes have ended: whoever left its Ente is sent SIGTERM then, and this one stops PID 1.
+#[test]
+fn a_pid_1_that_is_stopped_in_the_last_phase_is_reset() {
+    let mut booted = boot_seed(&kernel(), "softdog", vec![shell()], |machine| {
+        machine.append.push("ente.shutdown=3600".into());
+    });
+    let leave = "echo $$ >/sys/fs/cgroup/cgroup.procs && exec setsid /stopper /tmp/waits";
+    booted.run(&format!("(sh -c '{leave}' >/dev/null 2>&1 &)"));
+    booted.run("until test -e /tmp/waits; do usleep 20000; done");
+    booted.vm.send_line("kill -USR2 1").unwrap();
+    is_reset(booted);
 }
 
 #[test]
