@@ -10,6 +10,7 @@
 )]
 
 mod cases;
+mod commands;
 mod http;
 mod place;
 mod rig;

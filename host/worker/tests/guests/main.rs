@@ -10,6 +10,8 @@
 
 #[path = "../../../wasm/tests/guests/cases.rs"]
 mod cases;
+#[path = "../../../wasm/tests/guests/commands.rs"]
+mod commands;
 #[path = "../../../wasm/tests/guests/http.rs"]
 mod http;
 mod place;
