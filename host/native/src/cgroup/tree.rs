@@ -19,6 +19,14 @@ use super::place::Place;
 /// The controllers that Entes are limited and counted by, as far as the kernel has them.
 const CONTROLLERS: [&str; 4] = ["cpu", "io", "memory", "pids"];
 
+/// Processes and threads of one Ente whose Card does not say `pids_max`, in percent of what the kernel allows in all; as
+/// systemd's `DefaultTasksMax=`, and no Ente in use comes near it.
+const ONE_PERCENT: u64 = 15;
+
+/// Processes and threads of all Entes together, in percent. The rest is for PID 1, which needs threads to end the
+/// machine, and for the kernel.
+const ALL_PERCENT: u64 = 85;
+
 /// The mode of folders.
 const FOLDER_MODE: Mode = Mode::from_bits_truncate(0o755);
 
@@ -39,6 +47,8 @@ pub struct CgroupTree {
     path: PathBuf,
     /// Its path as in `/proc/PID/cgroup`.
     name: String,
+    /// What a new cgroup gets as `pids.max`.
+    tasks: Option<u64>,
 }
 
 impl CgroupTree {
@@ -78,10 +88,18 @@ impl CgroupTree {
         }
         let folder = open_folder(root.as_fd(), name).map_err(failed("open the cgroup"))?;
         enable_controllers(folder.as_fd());
+        let most = match controllers {
+            Controllers::Enable => most_tasks(),
+            Controllers::AsTheyAre => None,
+        };
+        if let Some(most) = most {
+            limit_tasks(folder.as_fd(), most * ALL_PERCENT / 100);
+        }
         Ok(CgroupTree {
             folder,
             name: format!("{own}/{name}"),
             path,
+            tasks: most.map(|most| most * ONE_PERCENT / 100),
         })
     }
 
@@ -123,7 +141,11 @@ impl CgroupTree {
             stale.remove(self).map_err(failed)?;
             return self.leaf(place); // the folders on the way may be gone, too
         }
-        Leaf::open(self, place, &Cgroup::default())
+        let leaf = Leaf::open(self, place, &Cgroup::default())?;
+        if let Some(tasks) = self.tasks {
+            limit_tasks(leaf.fd(), tasks);
+        }
+        Ok(leaf)
     }
 
     /// Takes over the cgroup of an Ente that is there, with whatever is in it, and with these settings written.
@@ -177,6 +199,22 @@ fn remove_folder(parent: BorrowedFd<'_>, name: &str) -> nix::Result<()> {
     match nix::unistd::unlinkat(parent, name, nix::unistd::UnlinkatFlags::RemoveDir) {
         Err(Errno::ENOENT) => Ok(()),
         result => result,
+    }
+}
+
+/// How many processes and threads the kernel allows at a time (proc_sys_kernel(5)).
+fn most_tasks() -> Option<u64> {
+    let read = |name: &str| -> Option<u64> {
+        let text = fs::read_to_string(Path::new("/proc/sys/kernel").join(name)).ok()?;
+        text.trim().parse().ok()
+    };
+    Some(read("threads-max")?.min(read("pid_max")?))
+}
+
+/// Without the controller there is no limit, and no error: the Card does not ask for one.
+fn limit_tasks(cgroup: BorrowedFd<'_>, most: u64) {
+    if let Err(error) = write_file(cgroup, "pids.max", &most.to_string()) {
+        tracing::debug!("cannot limit the processes of a cgroup: {error}");
     }
 }
 

@@ -1,8 +1,9 @@
 //! Natives that resist: how each of them ends is written in docs/cgroups.md.
 
-use crate::machine::{self, Booted, folder, native, seed, shell, tree};
-use crate::programs::put;
+use crate::machine::{self, Booted, folder, native, seed, shell, tree, tree_with};
+use crate::programs::{compile, put};
 use arje_qemu::kernel::Search;
+use initrd_builder::Program;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -158,4 +159,40 @@ fn a_process_in_uninterruptible_sleep_stops_nobody_else() {
     let console = booted.vm.console();
     assert!(console.contains("did not end in time"), "{console}");
     assert!(!console.contains("Kernel panic"), "{console}");
+}
+
+#[test]
+fn one_without_a_limit_leaves_room_for_others() {
+    let inputs = folder();
+    let program = inputs.path().join("hog");
+    std::fs::write(&program, compile("hog.c", &[])).unwrap();
+    let seed = seed(vec![
+        shell(),
+        native("hog", "/hog", &[], json!("OneShot")),
+        hostile("other", "echo $$ > /tmp/other; exec sleep 100000"),
+    ]);
+    let image = tree_with(inputs.path(), &seed, |options| {
+        options.programs.push(Program {
+            dest: "/hog".into(),
+            source: program,
+        });
+    });
+    let mut booted = Booted::with_tree(folder(), &image, |_| {});
+    booted.wait(machine::PROMPT);
+    booted.wait("hog: hog: ");
+    let number =
+        |booted: &mut Booted, command: &str| -> u64 { booted.run(command).trim().parse().unwrap() };
+    let most = number(&mut booted, "cat /proc/sys/kernel/threads-max")
+        .min(number(&mut booted, "cat /proc/sys/kernel/pid_max"));
+    let all = number(&mut booted, "cat /sys/fs/cgroup/ente/pids.max");
+    assert_eq!(all, most * 85 / 100);
+    let hog = number(
+        &mut booted,
+        "cat /sys/fs/cgroup/ente/*/pids.current | sort -n | tail -n 1",
+    );
+    assert_eq!(hog, most * 15 / 100);
+    // The other one is started again, and another command runs.
+    until(&mut booted, "test -s /tmp/other");
+    booted.run("pid=$(cat /tmp/other); rm /tmp/other; kill -9 $pid");
+    until(&mut booted, "test -s /tmp/other");
 }
