@@ -10,6 +10,7 @@ mod bus;
 mod cgroups;
 mod chaos;
 mod confinement;
+mod console;
 mod devices;
 mod hostile;
 mod idle;
