@@ -44,6 +44,10 @@ pub fn is_active() -> bool {
     }
 }
 
+/// Taken for the time out of a device that does not tell: shorter than that of any hardware in use, so that it is
+/// petted in time.
+const UNTOLD: Duration = Duration::from_secs(2);
+
 /// An armed watchdog. Dropping it leaves it armed; that is what a failing PID 1 wants.
 #[derive(Debug)]
 pub struct Watchdog {
@@ -58,7 +62,8 @@ impl Watchdog {
     ///
     /// # Errors
     ///
-    /// There is none (`NotFound`), somebody else has it (`ResourceBusy`), or it does not answer.
+    /// There is none (`NotFound`), somebody else has it (`ResourceBusy`), or it is something else (`ENOTTY`). Once it is
+    /// open, nothing else is an error: it counts, and whoever gave it up would have the machine reset.
     pub fn open(device: &Path, timeout: Option<Duration>, now: Instant) -> io::Result<Watchdog> {
         let device = OpenOptions::new().write(true).open(device)?;
         let set = timeout.and_then(|timeout| {
@@ -67,26 +72,28 @@ impl Watchdog {
             unsafe { ioctl::set_timeout(device.as_raw_fd(), &raw mut seconds) }.ok()?;
             Some(seconds)
         });
-        let seconds = set.map_or_else(
-            || {
-                let mut seconds = 0;
-                // SAFETY: the request writes one int.
-                unsafe { ioctl::get_timeout(device.as_raw_fd(), &raw mut seconds) }?;
-                Ok::<i32, Errno>(seconds)
-            },
-            Ok,
-        )?;
-        let seconds = u64::try_from(seconds).ok().filter(|seconds| *seconds > 0);
+        let own = || {
+            let mut seconds = 0;
+            // SAFETY: the request writes one int.
+            let told = unsafe { ioctl::get_timeout(device.as_raw_fd(), &raw mut seconds) };
+            told.map(|_| seconds)
+        };
+        let timeout = match set.map_or_else(own, Ok) {
+            Ok(seconds @ 1..) => Duration::from_secs(u64::from(seconds.unsigned_abs())),
+            Err(Errno::ENOTTY) => return Err(Errno::ENOTTY.into()), // no watchdog at all, then
+            // EOPNOTSUPP: a driver that does not know its device's time out.
+            Ok(_) | Err(_) => UNTOLD,
+        };
         let mut watchdog = Watchdog {
             device,
-            timeout: Duration::from_secs(seconds.ok_or(Errno::EIO)?),
+            timeout,
             due: now,
         };
         watchdog.pet(now);
         Ok(watchdog)
     }
 
-    /// The time out that the device really has.
+    /// The time out that the device really has; two seconds where it does not tell.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout
