@@ -81,6 +81,9 @@ fn boot(args: &Args, problems: &[String], caught: nix::Result<()>) -> Result<Inf
     let mut poller =
         Poller::new().map_err(|error| format!("cannot make the core loop: {error}"))?;
     let cmdline = Cmdline::read();
+    if cmdline.rescue_off {
+        rescue::forbid();
+    }
     if cmdline.debug.is_some() {
         poller
             .take_also(Signal::SIGQUIT)
@@ -118,7 +121,7 @@ fn boot(args: &Args, problems: &[String], caught: nix::Result<()>) -> Result<Inf
         return Err("asked for on the kernel command line".to_owned());
     }
     match run(args, &cmdline, &console, poller, left) {
-        Ok(ended) => end(ended, &console, !cmdline.rescue_off),
+        Ok(ended) => end(ended, &console),
         Err(reason) => {
             console.flush(FLUSH);
             Err(reason)
@@ -127,7 +130,7 @@ fn boot(args: &Args, problems: &[String], caught: nix::Result<()>) -> Result<Inf
 }
 
 /// All Entes have ended, or had their time; now the rest of the machine.
-fn end(ended: Ended, console: &Console, rescue: bool) -> ! {
+fn end(ended: Ended, console: &Console) -> ! {
     let outcome = ended.outcome;
     let say = |text: &str| console.line(text);
     lastwords::unstop_console();
@@ -136,7 +139,7 @@ fn end(ended: Ended, console: &Console, rescue: bool) -> ! {
     let left = ended.deadline.saturating_duration_since(Instant::now());
     console.flush(left.clamp(LAST_FLUSH, FLUSH));
     let reason = poweroff::end_machine(outcome, watchdog);
-    rescue::in_place(&reason, rescue)
+    rescue::in_place(&reason)
 }
 
 fn run(

@@ -21,6 +21,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,14 @@ const TO_READ: Duration = Duration::from_secs(10);
 /// Where a shell may be.
 const SHELLS: &[&str] = &["/bin/sh", "/usr/bin/sh", "/bin/busybox", "/sbin/sh"];
 
+/// Whether the command line forbids a shell. Kept, since `/proc` may be out of reach when it is asked for.
+static FORBIDDEN: AtomicBool = AtomicBool::new(false);
+
+/// From now on nothing in this process opens a shell.
+pub fn forbid() {
+    FORBIDDEN.store(true, Ordering::Relaxed);
+}
+
 /// Replaces this process by itself in rescue mode. Whatever broke in memory is gone with it.
 ///
 /// Does not return; if even that fails, goes on in place.
@@ -45,16 +54,16 @@ pub fn exec(reason: &str) -> ! {
         .map(|text| CString::new(text.replace('\0', " ")).unwrap_or_default())
         .collect();
     let _ = nix::unistd::execv(c"/proc/self/exe", &arguments);
-    run(reason)
+    in_place(reason)
 }
 
 /// Goes on in this process, after the machine could not be ended: a helper may be stuck in a call
 /// that nothing ends, and execve(2) would wait for it.
-pub fn in_place(reason: &str, allowed: bool) -> ! {
-    if allowed {
-        run(reason)
+pub fn in_place(reason: &str) -> ! {
+    if FORBIDDEN.load(Ordering::Relaxed) {
+        reboot(reason)
     }
-    reboot(reason)
+    run(reason)
 }
 
 /// Kills what the lost core had started, tells why, and runs shells for ever.
