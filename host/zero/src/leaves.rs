@@ -29,7 +29,7 @@ pub struct Leaves {
     by_token: HashMap<u64, Id>,
     /// When somebody's end is told at the latest, the earliest first, since all get the same time. An
     /// entry may be out of date; it is gone after [`PATIENCE`] at the latest.
-    due: VecDeque<(Instant, Id)>,
+    due: VecDeque<(Instant, Who)>,
     /// Whether they are removed in the end: not by the init of the machine, which takes all along.
     tidy: bool,
 }
@@ -196,7 +196,7 @@ impl Leaves {
             untold: Some((who, status)),
         });
         self.by_token.insert(token, who.id);
-        self.due.push_back((Instant::now() + PATIENCE, who.id));
+        self.due.push_back((Instant::now() + PATIENCE, who));
         None
     }
 
@@ -226,8 +226,8 @@ impl Leaves {
 
     /// When [`overdue`](Self::overdue) has something to tell at the latest.
     pub fn deadline(&mut self) -> Option<Instant> {
-        while let Some((at, id)) = self.due.front() {
-            if self.is_untold(*id) {
+        while let Some((at, who)) = self.due.front() {
+            if self.is_untold(*who) {
                 return Some(*at);
             }
             self.due.pop_front();
@@ -235,17 +235,27 @@ impl Leaves {
         None
     }
 
-    fn is_untold(&self, id: Id) -> bool {
-        let leftovers = self.held.get(&id).and_then(|held| held.leftovers.as_ref());
-        leftovers.is_some_and(|left| left.untold.is_some())
+    /// Whether the end of this very life waits for what it left: a later one of the same Ente may wait, too, and
+    /// has a time of its own.
+    fn is_untold(&self, who: Who) -> bool {
+        let leftovers = self
+            .held
+            .get(&who.id)
+            .and_then(|held| held.leftovers.as_ref());
+        let untold = leftovers.and_then(|left| left.untold.as_ref());
+        untold.is_some_and(|(of, _)| *of == who)
     }
 
     /// The next end that is told although somebody is left: they were killed, and the kernel does not
     /// let go of them.
     pub fn overdue(&mut self, now: Instant) -> Option<(Who, ExitStatus)> {
         loop {
-            let (_, id) = *self.due.front().filter(|(at, _)| *at <= now)?;
+            let (_, who) = *self.due.front().filter(|(at, _)| *at <= now)?;
             self.due.pop_front();
+            if !self.is_untold(who) {
+                continue;
+            }
+            let id = who.id;
             let Some(held) = self.held.get_mut(&id) else {
                 continue;
             };

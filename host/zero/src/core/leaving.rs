@@ -11,7 +11,6 @@ impl Core {
         if self.down.is_some() {
             return;
         }
-        self.abandon_handover();
         self.all_ready = self.not_ready().is_empty();
         if self.mode != Mode::Machine {
             for (label, state) in self.not_ready() {
@@ -26,6 +25,8 @@ impl Core {
         self.feed(EventKind::Shutdown {
             deadline_ms: for_entes.as_millis() as u64,
         });
+        // Not before: components that ended for it would start again.
+        self.abandon_handover();
     }
 
     /// Ctrl-Alt-Del while the machine is going down.
