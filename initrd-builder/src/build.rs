@@ -79,6 +79,11 @@ pub fn assemble(options: &Options) -> Result<Assembled, Error> {
     for folder in &options.components {
         components.add_folder(folder)?;
     }
+    // As in dev mode: a seed and its components can simply lie side by side.
+    let beside = options.seed.with_file_name("components");
+    if beside.is_dir() {
+        components.add_folder(&beside)?;
+    }
     let mut cards = load_cards(options, &components)?;
     let mut assembly = Assembly::new(options);
     skeleton::add(&mut assembly.tree, options)?;

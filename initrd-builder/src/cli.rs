@@ -12,7 +12,7 @@ use crate::options::{Options, Program};
 /// What goes into an image. The seed and the output file are arguments of their own.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ImageArgs {
-    /// Folder of NAME.wasm components; may be given several times, earlier ones win
+    /// Folder of NAME.wasm components; may be given several times, earlier ones win; components/ beside the seed comes last
     #[arg(long, value_name = "DIR")]
     pub components: Vec<PathBuf>,
     /// Fail when a component at hand differs from the seed's pin

@@ -174,7 +174,7 @@ pub fn missing(card: &Card, tree: &Tree, components: &Components) -> Vec<String>
 fn lacks_module(pin: arje_card::Pin, components: &Components) -> Option<String> {
     components.wasm(pin).is_none().then(|| {
         format!(
-            "module {pin} is not in the folders given with --components; build it, or pin the one at hand with `ente pin`"
+            "module {pin} is neither in components/ beside the seed nor in the folders given with --components; build it, or pin the one at hand with `ente pin`"
         )
     })
 }

@@ -89,6 +89,18 @@ fn the_layout() {
 }
 
 #[test]
+fn components_beside_the_seed_are_found_last() {
+    let workshop = Workshop::new();
+    let mut options = workshop.options(&seed(vec![wasm(1, "one", &hello())]));
+    options.components.clear();
+    workshop.build(&options).unwrap();
+    // A folder that is named comes first: by name it wins, and the pin is found beside the seed.
+    workshop.put("other/hello.wasm", b"another hello");
+    options.components = vec![workshop.path("other")];
+    workshop.build(&options).unwrap();
+}
+
+#[test]
 fn the_store_in_the_image_is_one_that_the_store_reads() {
     let workshop = Workshop::new();
     let options = workshop.options(&seed(vec![wasm(1, "one", &hello())]));
