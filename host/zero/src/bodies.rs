@@ -198,7 +198,8 @@ impl Bodies {
         }
     }
 
-    /// Sends a signal to all processes of an incarnation. A component knows two: SIGTERM asks it to
+    /// Signals an incarnation: all its processes with SIGKILL, the process group of its first one with any
+    /// other signal. A component knows two: SIGTERM asks it to
     /// stop, SIGKILL ends it.
     ///
     /// # Errors

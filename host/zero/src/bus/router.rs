@@ -22,7 +22,7 @@ pub enum Decision {
 pub enum Task {
     /// A command for the supervisor.
     Command(Id, Command),
-    /// A signal for all processes of an Ente.
+    /// A signal for an Ente.
     Signal(Id, Signal),
     /// The end of the machine.
     Power(Power),
