@@ -161,6 +161,7 @@ fn what_an_ente_waits_for_is_said() {
     dev.wait("Ente after waits: needs Spawn");
     let all = dev.stop().1.join("\n");
     assert_eq!(all.matches(" waits: ").count(), 2, "{all}");
+    assert_has(&all, "Ente late is waiting, not ready: needs Journal");
 }
 
 #[test]

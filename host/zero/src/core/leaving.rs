@@ -2,7 +2,7 @@
 
 use super::{Core, Ended, Mode};
 use crate::down::{self, Down, Outcome};
-use arje_card::{Payload, Supervision};
+use arje_card::{Card, Id, Payload, Supervision};
 use arje_supervisor::{EventKind, State};
 use std::time::Instant;
 
@@ -13,9 +13,13 @@ impl Core {
         }
         self.all_ready = self.not_ready().is_empty();
         if self.mode != Mode::Machine {
-            for (label, state) in self.not_ready() {
-                self.console
-                    .line(format!("Ente {label} is {state}, not ready"));
+            for (id, label, state) in self.not_ready() {
+                let mut line = format!("Ente {label} is {state}, not ready");
+                if let Some(hold) = self.hold_of(id) {
+                    line.push_str(": ");
+                    line.push_str(&hold);
+                }
+                self.console.line(line);
             }
         }
         let now = Instant::now();
@@ -60,7 +64,8 @@ impl Core {
     /// The labels of Entes that still live.
     fn still_live(&self) -> String {
         let live = self.payload_states();
-        down::some_of(live.filter_map(|(label, state, _)| state.is_live().then_some(label)))
+        let live = live.filter(|(_, state, _)| state.is_live());
+        down::some_of(live.map(|(card, ..)| card.label.as_str()))
     }
 
     pub(super) fn ended(self) -> Ended {
@@ -91,25 +96,21 @@ impl Core {
     }
 
     /// Entes that should be Ready and are not. A one-shot should be Done.
-    fn not_ready(&self) -> Vec<(String, State)> {
+    fn not_ready(&self) -> Vec<(Id, String, State)> {
         self.payload_states()
             .filter(|(_, state, supervision)| match state {
                 State::Ready => **supervision == Supervision::OneShot,
                 State::Done => false,
                 _ => true,
             })
-            .map(|(label, state, _)| (label.to_owned(), state))
+            .map(|(card, state, _)| (card.id, card.label.clone(), state))
             .collect()
     }
 
-    fn payload_states(&self) -> impl Iterator<Item = (&str, State, &Supervision)> {
+    fn payload_states(&self) -> impl Iterator<Item = (&Card, State, &Supervision)> {
         self.supervisor.statuses().filter_map(|status| {
             let card = self.supervisor.card(status.id)?;
-            (card.payload != Payload::Virtual).then_some((
-                card.label.as_str(),
-                status.state,
-                &card.supervision,
-            ))
+            (card.payload != Payload::Virtual).then_some((&**card, status.state, &card.supervision))
         })
     }
 }
