@@ -113,7 +113,10 @@ impl Console {
         thread::Builder::new()
             .name("console".into())
             .stack_size(STACK)
-            .spawn(move || writer.run())?;
+            .spawn(move || {
+                crate::threads::never_preempt();
+                writer.run();
+            })?;
         Ok(Console {
             lines,
             waiting,

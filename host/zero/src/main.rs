@@ -33,6 +33,7 @@ mod run_dir;
 mod seed;
 mod services;
 mod switch_root;
+mod threads;
 mod uevents;
 mod watchdog;
 mod wiring;

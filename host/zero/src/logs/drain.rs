@@ -146,7 +146,10 @@ impl Drain {
         thread::Builder::new()
             .name("output".into())
             .stack_size(STACK)
-            .spawn(move || drain.run())?;
+            .spawn(move || {
+                crate::threads::never_preempt();
+                drain.run();
+            })?;
         Ok(())
     }
 
