@@ -5,18 +5,19 @@ use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ente_spawn::{Confinement, EncodeError, FIRST_PASSED_FD, MAX_PASSED, Recipe, Rlimit, encode};
+use ente_spawn::{Confinement, EncodeError, Recipe, Rlimit, encode};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{Pid, pipe2};
 
-use crate::clone::{Child, Cloner};
+use crate::clone::{Cloner, Order, Starter, executor_number};
 use crate::console::{ConsoleError, open_terminal};
-use crate::descriptors::{Placement, duplicate_above, open_waiting, sealed};
+use crate::descriptors::{open_waiting, sealed};
 use crate::environment::Environment;
+use crate::signal::ignored_signals;
 
 /// File mode creation mask of every native Ente: nothing it makes is writable by others.
 const UMASK: u32 = 0o022;
@@ -157,13 +158,17 @@ impl fmt::Display for StartCause {
 /// Starts processes. One per PID 1.
 #[derive(Debug)]
 pub struct Launcher {
-    cloner: Mutex<Cloner>,
+    /// Made by the first start: a host without native Entes needs none. Before the rest, so that it is dropped first.
+    starter: Mutex<Option<Starter>>,
+    cloner: Arc<Mutex<Cloner>>,
     /// Keeps the executor's path alive where that is a path to a descriptor.
-    _executor_fd: Option<OwnedFd>,
+    executor_fd: Option<OwnedFd>,
     output: Output,
     inherited: Environment,
     /// `RLIMIT_NOFILE` of every process whose Card says nothing else.
     files: libc::rlimit,
+    /// Signals that this process ignores, which its children would inherit.
+    ignored_signals: u64,
 }
 
 impl Launcher {
@@ -177,7 +182,7 @@ impl Launcher {
         let (executor, executor_fd) = match program {
             Program::Path(path) => (path, None),
             Program::Fd(fd) => {
-                let fd = duplicate_above(fd.as_fd(), FIRST_PASSED_FD + MAX_PASSED as i32)?;
+                let fd = executor_number(fd.as_fd())?;
                 let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
                 (path.into(), Some(fd))
             }
@@ -185,15 +190,24 @@ impl Launcher {
         let executor = CString::new(executor.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         Ok(Launcher {
-            cloner: Mutex::new(Cloner::new(executor)),
-            _executor_fd: executor_fd,
+            starter: Mutex::new(None),
+            cloner: Arc::new(Mutex::new(Cloner::new(executor))),
+            executor_fd,
             output,
             inherited: Environment::inherited(std::env::vars_os()),
             files: libc::rlimit {
                 rlim_cur: soft.min(SELECTABLE),
                 rlim_max: hard,
             },
+            ignored_signals: ignored_signals(),
         })
+    }
+
+    /// Whether one more process may be between its clone and the executor's exec. There is room again at the latest
+    /// when the [status pipe](Started::status) of one of those on their way is readable, or when it is reaped.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.cloner().has_room()
     }
 
     /// Starts a process. It waits for nothing: neither for the program's exec nor for the executor's. Nothing of
@@ -219,11 +233,16 @@ impl Launcher {
         let input = open_input(process)?;
         let mut device = None;
         let [output, error] = self.output_of(process, &input, &mut device)?;
-        let streams = [input.as_fd(), output, error];
-        let placement = Placement::new(streams, plan.as_fd(), pipe.as_fd(), process.passed)
-            .map_err(|errno| StartCause::System("fcntl(F_DUPFD_CLOEXEC)", errno))?;
         let init = process.confinement.init;
-        let (pid, pidfd) = self.spawn(&placement, process.cgroup, init)?;
+        let (pid, pidfd) = self.spawn(Order {
+            streams: [input.as_fd(), output, error],
+            plan,
+            status: pipe.as_fd(),
+            passed: process.passed,
+            cgroup: process.cgroup,
+            files: self.files_limit()?,
+            pid_namespace: init,
+        })?;
         Ok(Started {
             pid,
             pidfd,
@@ -251,6 +270,7 @@ impl Launcher {
             argv.push(c_string(argument)?);
         }
         encode(&Recipe {
+            ignored_signals: self.ignored_signals,
             terminal: process.console.is_some(),
             umask: UMASK,
             working_directory: c"/",
@@ -292,23 +312,27 @@ impl Launcher {
         })
     }
 
-    fn spawn(
-        &self,
-        placement: &Placement<'_>,
-        cgroup: Option<BorrowedFd<'_>>,
-        pid_namespace: bool,
-    ) -> Result<(Pid, OwnedFd), StartCause> {
-        let child = Child {
-            moves: placement.moves(),
-            status: placement.status(),
-            files: self.files_limit()?,
-            cgroup,
-            pid_namespace,
+    fn spawn(&self, order: Order<'_>) -> Result<(Pid, OwnedFd), StartCause> {
+        let mut place = self.starter.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut starter = match place.take() {
+            Some(starter) => starter,
+            None => {
+                let executor = self.executor_fd.as_ref().map(AsRawFd::as_raw_fd);
+                Starter::start(Arc::clone(&self.cloner), executor)
+                    .map_err(|errno| StartCause::System("start the thread that clones", errno))?
+            }
         };
-        // A panic while it was held would have left slots that are taken or not, nothing in between.
-        let mut cloner = self.cloner.lock().unwrap_or_else(PoisonError::into_inner);
-        let spawned = cloner.spawn(&child);
+        let spawned = starter.spawn(order);
+        // One that is gone is not kept: the next start makes another.
+        if !matches!(spawned, Err(Errno::EPIPE | Errno::ECONNRESET)) {
+            *place = Some(starter);
+        }
         spawned.map_err(|errno| StartCause::System("clone3", errno))
+    }
+
+    fn cloner(&self) -> MutexGuard<'_, Cloner> {
+        // A panic while it was held would have left slots that are taken or not, nothing in between.
+        self.cloner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -153,7 +153,7 @@ fn a_frozen_cgroup_does_not_stop_the_starter() {
     assert!(end(&started).success());
     wait_empty(&leaf);
 
-    // More of them than may be on their way: the next start is refused, and not for ever.
+    // More of them than may be on their way: that is known before the next start, which is refused, and not for ever.
     std::fs::write(&frozen, "1").unwrap();
     let launcher = launcher();
     let request = StartRequest {
@@ -161,13 +161,11 @@ fn a_frozen_cgroup_does_not_stop_the_starter() {
         ..StartRequest::new(&card, 1)
     };
     let mut stuck = Vec::new();
-    let refused = loop {
-        match launcher.start(&request) {
-            Ok(started) => stuck.push(started),
-            Err(error) => break error,
-        }
+    while launcher.has_room() {
+        stuck.push(launcher.start(&request).unwrap());
         assert!(stuck.len() < 1000);
-    };
+    }
+    let refused = launcher.start(&request).unwrap_err();
     assert_eq!(
         refused.cause,
         StartCause::System("clone3", nix::errno::Errno::EAGAIN)
@@ -176,6 +174,7 @@ fn a_frozen_cgroup_does_not_stop_the_starter() {
     for started in &stuck {
         assert!(!end(started).success());
     }
+    assert!(launcher.has_room());
     wait_empty(&leaf);
     leaf.remove(&tree).unwrap();
     let leaf = tree.leaf(&Place::of(&card)).unwrap();

@@ -250,6 +250,7 @@ fn without_a_status_pipe_nothing_runs() {
         texts.iter().map(|t| CString::new(*t).unwrap()).collect()
     };
     let plan = ente_spawn::encode(&ente_spawn::Recipe {
+        ignored_signals: 0,
         terminal: false,
         umask: 0o022,
         working_directory: c"/",
@@ -272,6 +273,7 @@ fn without_a_status_pipe_nothing_runs() {
 fn a_step_that_fails_is_told_by_name() {
     let plain = Confinement::default();
     let recipe = ente_spawn::Recipe {
+        ignored_signals: 0,
         terminal: false,
         umask: 0o022,
         working_directory: c"/",

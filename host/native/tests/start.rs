@@ -119,6 +119,16 @@ fn descriptors_are_closed() {
 }
 
 #[test]
+fn a_start_does_not_carry_the_hosts_descriptors() {
+    // Each is copied at a clone and closed at an exec, wherever the table of the host is the child's.
+    let many: Vec<File> = (0..600).map(|_| File::open("/dev/null").unwrap()).collect();
+    let text = run(&card("/bin/cat", &["/proc/self/status"]));
+    // Places in the table; it never shrinks (proc_pid_status(5)).
+    let places: usize = fields(&text)["FDSize"].parse().unwrap();
+    assert!(places < many.len(), "{places}");
+}
+
+#[test]
 fn passed_descriptors_start_at_three() {
     let (first, writer_1) = pipe2(OFlag::O_CLOEXEC).unwrap();
     let (second, writer_2) = pipe2(OFlag::O_CLOEXEC).unwrap();
@@ -140,6 +150,11 @@ fn signals_are_as_at_birth() {
     // Rust ignores SIGPIPE; PID 1 blocks what it takes by signalfd.
     let blocked = SigSet::from_iter([Signal::SIGUSR2, Signal::SIGCHLD, Signal::SIGTERM]);
     blocked.thread_block().unwrap();
+    // A shell's `nohup` and `&` leave such; the last one is a real-time signal.
+    for ignored in [Signal::SIGHUP as i32, Signal::SIGXFSZ as i32, 64] {
+        // SAFETY: ignoring a signal runs no function of ours.
+        unsafe { libc::signal(ignored, libc::SIG_IGN) };
+    }
     let text = run(&card("/bin/cat", &["/proc/self/status"]));
     let status = fields(&text);
     for mask in ["SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt"] {

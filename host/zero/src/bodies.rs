@@ -1,10 +1,12 @@
 //! Carries out what the supervisor wants: starts, stops and kills components and processes, and
 //! turns what becomes of them into the supervisor's reports.
 
+mod starting;
+
 use crate::bus::Running;
 use crate::handover::{Keep, Kept, ListenRecord, NativeRecord};
 use crate::logs::{LeftPipe, Logs, Paused};
-use crate::natives::{Extras, Natives, Told, Who};
+use crate::natives::{Natives, Told, Who};
 use crate::poller::Poller;
 use crate::workers::{self, Workers};
 use arje_bus::Telemetry;
@@ -12,13 +14,11 @@ use arje_card::{Card, CardKind, Id, Payload};
 use arje_supervisor::{
     Command, ExitStatus, Incarnation, ReadyBy, Report, StopReason as Why, TrapKind,
 };
-use arje_wasm::{End, EventKind, Host, StartRequest, StopReason};
+use arje_wasm::{End, EventKind, Host, StopReason};
 use nix::sys::signal::Signal;
+use starting::Waiting;
 use std::collections::BTreeSet;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Makes the Wasm host when the first component is to start: a seed without components does not
@@ -30,6 +30,7 @@ pub struct Bodies {
     natives: Natives,
     logs: Logs,
     workers: Workers,
+    waiting: Waiting,
     make_host: MakeHost,
     host: Option<Host>,
 }
@@ -65,6 +66,7 @@ impl Bodies {
             natives,
             logs,
             workers,
+            waiting: Waiting::default(),
             make_host,
             host: None,
         }
@@ -73,32 +75,6 @@ impl Bodies {
     /// Tells native Entes that may use the bus where it is, from now on.
     pub fn offer_bus(&mut self, path: &Path) {
         self.natives.offer_bus(path);
-    }
-
-    /// Starts a Card's payload. What can be told at once is returned.
-    pub fn start(
-        &mut self,
-        card: &Arc<Card>,
-        incarnation: Incarnation,
-        poller: &mut Poller,
-    ) -> Option<News> {
-        let who = Who {
-            id: card.id,
-            incarnation,
-        };
-        self.logs.open(card.id);
-        let failed = match &card.payload {
-            Payload::Wasm(_) if workers::has_body(card) => self.start_worker(card, who, poller),
-            Payload::Wasm(_) => self.start_wasm(card, incarnation),
-            Payload::Native(_) | Payload::Legacy(_) => {
-                self.natives.start(card, incarnation, poller)
-            }
-            // The supervisor does not start containers; if it did, they would be up at once.
-            Payload::Virtual => return Some(News::new(who, Report::Started)),
-        };
-        failed
-            .err()
-            .map(|status| News::new(who, Report::Exited(status)))
     }
 
     /// Makes the listening sockets of the Entes of a tree; what failed.
@@ -119,50 +95,11 @@ impl Bodies {
         self.natives.retire(id);
     }
 
-    fn start_wasm(&mut self, card: &Arc<Card>, incarnation: Incarnation) -> Result<(), ExitStatus> {
-        let sockets = self.natives.services().duplicates(card)?;
-        self.host()?.start(StartRequest {
-            card: Arc::clone(card),
-            incarnation,
-            sockets,
-        });
-        Ok(())
-    }
-
     fn host(&mut self) -> Result<&Host, ExitStatus> {
         Ok(match &mut self.host {
             Some(host) => host,
             none => none.insert((self.make_host)().map_err(failed("make the Wasm host"))?),
         })
-    }
-
-    /// Starts a component in a process of its own.
-    fn start_worker(
-        &mut self,
-        card: &Arc<Card>,
-        who: Who,
-        poller: &mut Poller,
-    ) -> Result<(), ExitStatus> {
-        self.host()?;
-        let sockets = self.natives.services().duplicates(card)?;
-        let (ours, theirs) = UnixStream::pair()
-            .map_err(|error| failed("make the worker's socket")(error.to_string()))?;
-        let extras = Extras {
-            passed: &[theirs.as_fd()],
-            worker: Some(self.workers.program()),
-        };
-        self.natives
-            .start_with(card, who.incarnation, extras, poller)?;
-        self.workers.began(who);
-        self.host()?.start_remote(
-            StartRequest {
-                card: Arc::clone(card),
-                incarnation: who.incarnation,
-                sockets,
-            },
-            ours,
-        );
-        Ok(())
     }
 
     /// Asks an incarnation to stop.
@@ -264,10 +201,11 @@ impl Bodies {
         matches!(card.payload, Payload::Wasm(_))
     }
 
-    /// Whether this incarnation lives on, or its end is still to be told, when the image is replaced.
+    /// Whether this incarnation lives on, its end is still to be told, or it waits for its turn to
+    /// start, in this image or, if it has a process, in the next.
     #[must_use]
     pub fn outlives_image(&self, who: Who) -> bool {
-        self.natives.runs(who)
+        self.natives.runs(who) || self.waiting.has(who)
     }
 
     /// The processes that the next image takes over: all but those of these Entes.

@@ -104,6 +104,13 @@ impl Natives {
         self.bus_environment = vec![(arje_bus::SOCKET_VARIABLE.to_owned(), path)];
     }
 
+    /// Whether one more process may be on its way to its exec. If not, there is room again when one
+    /// of those on their way is told by [`watched`](Self::watched) or [`reaped`](Self::reaped).
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.launcher.has_room()
+    }
+
     /// Starts a process.
     ///
     /// # Errors

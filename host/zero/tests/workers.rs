@@ -26,8 +26,14 @@ fn run(genesis: &[Value], seconds: &str) -> Dev {
 /// The only worker process.
 fn worker(dev: &Dev) -> Pid {
     let pid = dev.child.id();
-    let children = format!("/proc/{pid}/task/{pid}/children");
-    let children = std::fs::read_to_string(children).unwrap();
+    // Of all its threads: each child is listed at the one that made it.
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let children: String = threads
+        .map(|thread| {
+            let children = thread.unwrap().path().join("children");
+            std::fs::read_to_string(children).unwrap_or_default()
+        })
+        .collect();
     let mut workers = children.split_whitespace().filter(|pid| {
         std::fs::read_to_string(format!("/proc/{pid}/comm"))
             .is_ok_and(|name| name == "ente-worker\n")

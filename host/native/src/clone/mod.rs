@@ -7,10 +7,11 @@
 //! stack and all that it reads, and the kernel itself says when the child has let go of it (`CLONE_CHILD_CLEARTID`).
 
 mod child;
+mod starter;
 
 use std::ffi::{CString, c_char, c_void};
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -20,16 +21,17 @@ use nix::unistd::Pid;
 
 pub(crate) use child::Move;
 use child::{Job, MAX_MOVES, child};
+pub(crate) use starter::{Order, Starter, executor_number};
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("the child's system calls are written for x86-64");
 
-/// Children that may be between clone and exec at the same time. That takes some 100 µs each, so that more are in
-/// flight only when a seed of hundreds starts on one processor, and then [`PATIENCE`] paces it.
+/// Children that may be between clone and exec at the same time. That takes some 100 µs each, so that more would be
+/// in flight only when a seed of many starts at once, and then the starter lets the others wait.
 const SLOTS: usize = 32;
 
-/// How long a start waits for a slot when all are taken. Only children that the kernel does not let run keep theirs
-/// for longer.
+/// How long the end of a [`Cloner`] waits for each child that is still on its way. Only those that the kernel does not
+/// let run take as long.
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Memory of a slot: a guard page that cannot be touched, then the stack, with the [`Job`] at its upper end. The
@@ -57,8 +59,6 @@ pub(crate) struct Cloner {
     /// The executor. Children read it while they share this memory.
     program: CString,
     slots: Vec<Slot>,
-    /// The slot that was taken last: the next one was taken longest ago.
-    last: usize,
 }
 
 impl Cloner {
@@ -67,7 +67,6 @@ impl Cloner {
         Cloner {
             program,
             slots: Vec::new(),
-            last: 0,
         }
     }
 
@@ -75,10 +74,9 @@ impl Cloner {
     /// pipe says so ([`StepKind::Executor`](ente_spawn::StepKind::Executor)).
     ///
     /// # Errors
-    /// Those of clone3(2), among them `EAGAIN` (too many processes, `pids.max` included), `EMFILE` (no room for the
-    /// pidfd), `EBUSY` and `EOPNOTSUPP` (the cgroup takes no processes), `ENODEV` (it was removed). `EAGAIN` also
-    /// when 32 earlier children have not come to run yet. There is no child then.
-    pub(crate) fn spawn(&mut self, child: &Child<'_>) -> nix::Result<(Pid, OwnedFd)> {
+    /// Those of clone3(2), among them `EAGAIN` (too many processes, `pids.max` included), `EBUSY` and `EOPNOTSUPP` (the cgroup takes no processes), `ENODEV` (it was removed). `EAGAIN` also
+    /// when there is no [room](Self::has_room). There is no child then.
+    pub(crate) fn spawn(&mut self, child: &Child<'_>) -> nix::Result<Pid> {
         if child.moves.len() > MAX_MOVES {
             return Err(Errno::EMFILE);
         }
@@ -88,6 +86,11 @@ impl Cloner {
         slot.clone_child(child.cgroup, child.pid_namespace)
     }
 
+    /// Whether one more child may be on its way now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.slots.len() < SLOTS || self.idle().is_some()
+    }
+
     fn free_slot(&mut self) -> nix::Result<&mut Slot> {
         let found = match self.idle() {
             Some(index) => index,
@@ -95,13 +98,8 @@ impl Cloner {
                 self.slots.push(Slot::new()?);
                 self.slots.len() - 1
             }
-            None => {
-                let oldest = (self.last + 1) % SLOTS;
-                self.slots.get(oldest).ok_or(Errno::EAGAIN)?.wait_idle();
-                self.idle().ok_or(Errno::EAGAIN)?
-            }
+            None => return Err(Errno::EAGAIN),
         };
-        self.last = found;
         self.slots.get_mut(found).ok_or(Errno::EAGAIN)
     }
 
@@ -220,7 +218,7 @@ impl Slot {
         &mut self,
         cgroup: Option<BorrowedFd<'_>>,
         pid_namespace: bool,
-    ) -> nix::Result<(Pid, OwnedFd)> {
+    ) -> nix::Result<Pid> {
         self.taken_word().store(1, Ordering::Release);
         let before = set_signal_mask(u64::MAX);
         // SAFETY: the slot is idle and its job written; signals are blocked.
@@ -238,14 +236,13 @@ impl Slot {
         &mut self,
         cgroup: Option<BorrowedFd<'_>>,
         pid_namespace: bool,
-    ) -> nix::Result<(Pid, OwnedFd)> {
+    ) -> nix::Result<Pid> {
         let job = self.job();
-        let mut pidfd: RawFd = -1;
         let into = u64::from(cgroup.is_some()) * CLONE_INTO_CGROUP;
         let new_pid = u64::from(pid_namespace) * CLONE_NEWPID;
         let arguments = libc::clone_args {
             flags: CLONE_FLAGS | into | new_pid,
-            pidfd: (&raw mut pidfd) as u64,
+            pidfd: 0,
             child_tid: self.taken_word() as *const AtomicU32 as u64,
             parent_tid: 0,
             exit_signal: libc::SIGCHLD as u64,
@@ -286,9 +283,7 @@ impl Slot {
         if result < 0 {
             return Err(Errno::from_raw((-result) as i32));
         }
-        // SAFETY: the call has just made this descriptor, and nobody else knows it.
-        let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-        Ok((Pid::from_raw(result as i32), pidfd))
+        Ok(Pid::from_raw(result as i32))
     }
 }
 
@@ -303,7 +298,6 @@ impl Drop for Slot {
 
 /// `linux/sched.h`. libc has the old flags only, as signed numbers.
 const CLONE_FLAGS: u64 = 0x100 // CLONE_VM
-    | 0x1000 // CLONE_PIDFD
     | 0x20_0000 // CLONE_CHILD_CLEARTID
     | 0x1_0000_0000; // CLONE_CLEAR_SIGHAND
 const CLONE_NEWPID: u64 = 0x2000_0000;

@@ -16,12 +16,6 @@ use crate::sys::{self, privilege};
 /// First descriptor number that the program sees beyond its standard streams (`sd_listen_fds(3)`).
 const FIRST_PROGRAM_FD: i32 = 3;
 
-/// Signals whose disposition cannot be set (`sigaction(2)`): `SIGKILL` and `SIGSTOP`.
-const FIXED_SIGNALS: [i32; 2] = [9, 19];
-
-/// Highest signal number.
-const LAST_SIGNAL: i32 = 64;
-
 /// What the steps share.
 pub(crate) struct Executor<'a> {
     /// Where the status pipe is now.
@@ -53,7 +47,7 @@ impl Executor<'_> {
     /// Performs one step. `Exec` returns only when it failed.
     pub(crate) fn perform<'a>(&self, step: Step<'a>) -> Result<(), Fault<'a>> {
         match step {
-            Step::Signals => reset_signals()?,
+            Step::Signals { ignored } => reset_signals(ignored)?,
             Step::Session => sys::setsid()?,
             Step::Umask(mask) => sys::umask(mask)?,
             Step::Namespaces(namespaces) => namespaces::enter(namespaces)?,
@@ -102,10 +96,13 @@ fn set_credentials(user: u32, group: u32, groups: Ids<'_>) -> Result<(), i32> {
     privilege::set_user(user)
 }
 
-/// Ignored signals and the mask survive `execve`, and PID 1 ignores and blocks some of its own.
-fn reset_signals() -> Result<(), i32> {
-    for signal in (1..=LAST_SIGNAL).filter(|signal| !FIXED_SIGNALS.contains(signal)) {
-        sys::default_disposition(signal)?;
+/// Ignored signals and the mask survive `execve`, and PID 1 ignores and blocks some of its own. It knows which it ignores,
+/// which are few: asking for all would take sixty system calls, a third of the work of a plain plan.
+fn reset_signals(ignored: u64) -> Result<(), i32> {
+    let mut left = ignored;
+    while left != 0 {
+        sys::default_disposition(left.trailing_zeros() as i32 + 1)?;
+        left &= left.wrapping_sub(1);
     }
     sys::unblock_all_signals()
 }

@@ -11,6 +11,7 @@ use crate::logs::LeftPipe;
 use crate::natives::Who;
 use arje_card::Id;
 use arje_supervisor::{EventKind, Millis, Report, StopReason};
+use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -59,11 +60,15 @@ impl Core {
             // Gone from there, and still this one.
             None => SELF.into(),
         };
+        let components = self.components();
+        let lives: Vec<Who> = self.lives().collect();
         let mut waits = BTreeSet::new();
-        for who in self.lives() {
-            if let Some(card) = self.supervisor.card(who.id)
-                && Bodies::is_component(card)
+        for who in lives {
+            if !components.contains(&who.id) || self.bodies.withdraw(who, Signal::SIGTERM).is_some()
             {
+                continue; // it stays, or has not begun: the next image begins it
+            }
+            if let Some(card) = self.supervisor.card(who.id) {
                 let restart = StopReason::Command(arje_supervisor::Command::Restart);
                 self.bodies.stop(card, who.incarnation, &restart);
                 waits.insert(who.id);
@@ -209,7 +214,8 @@ impl Core {
             .filter(|who| components.contains(&who.id) || !self.bodies.outlives_image(*who));
         let gone: Vec<Who> = gone.collect();
         for who in gone {
-            if let Some(card) = self.supervisor.card(who.id) {
+            let withdrawn = self.bodies.withdraw(who, Signal::SIGKILL);
+            if let (None, Some(card)) = (withdrawn, self.supervisor.card(who.id)) {
                 // After a failed hand-over it may not have come to its end yet.
                 self.bodies.kill(card, who.incarnation);
             }

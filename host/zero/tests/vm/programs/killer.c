@@ -1,6 +1,7 @@
 /* killer COUNT MIN SEED: sends COUNT times SIGKILL to a random child of PID 1 and waits until it is gone.
  * While fewer than MIN children live it waits for PID 1 to start more, so it keeps pace with restarts.
  * The leader of its session (the shell of the console) is spared: a command may run in a subshell of that. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,15 +15,22 @@ enum { MOST = 4096, DEADLINE_MS = 60000 };
 
 static int victims[MOST];
 
-/* proc(5): /proc/PID/task/TID/children, with a space after each number. */
+/* proc(5): /proc/PID/task/TID/children, with a space after each number; each child stands at the thread that made
+ * it. */
 static int list(int spared) {
     static char text[MOST * 8];
-    int file = open("/proc/1/task/1/children", O_RDONLY | O_CLOEXEC);
-    if (file < 0) { perror("children"); exit(1); }
     size_t size = 0;
-    ssize_t got;
-    while ((got = read(file, text + size, sizeof text - 1 - size)) > 0) size += got;
-    close(file);
+    DIR *threads = opendir("/proc/1/task");
+    if (threads == NULL) { perror("/proc/1/task"); exit(1); }
+    for (struct dirent *thread; (thread = readdir(threads)) != NULL;) {
+        char path[64];
+        snprintf(path, sizeof path, "/proc/1/task/%.16s/children", thread->d_name);
+        int file = thread->d_name[0] == '.' ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t got;
+        while (file >= 0 && (got = read(file, text + size, sizeof text - 1 - size)) > 0) size += got;
+        if (file >= 0) close(file);
+    }
+    closedir(threads);
     text[size] = 0;
     int count = 0;
     for (char *at = text, *end; count < MOST; at = end) {
