@@ -90,28 +90,51 @@ fn a_process_is_born_into_its_cgroup() {
     tree.close();
 }
 
-#[test]
-fn whoever_leaves_the_group_is_killed_too() {
-    let Some(tree) = tree(2) else { return };
-    // One in a session of its own, one that ignores signals, one that is stopped.
-    let script = "setsid sleep 1000 & trap '' TERM INT HUP; sh -c 'kill -STOP $$' & echo ready; exec sleep 1000";
-    let card = numbered(2, script);
+/// Kills until nobody is left, as the core loop does.
+fn kill_all(leaf: &Leaf) {
+    leaf.kill().unwrap();
+    while leaf.state().unwrap().populated {
+        let mut fds = [PollFd::new(leaf.events(), PollFlags::POLLPRI)];
+        let changed = poll(&mut fds, PollTimeout::from(60_000_u16)).unwrap();
+        assert_eq!(changed, 1, "nothing changed");
+        leaf.kill().unwrap();
+    }
+}
+
+fn all_are_killed(tree: CgroupTree, number: u8) {
+    // One in a session of its own, one that ignores signals, one that is stopped, two that fork as fast
+    // as they can.
+    let script = "setsid sleep 1000 & trap '' TERM INT HUP; sh -c 'kill -STOP $$' & \
+                  for storm in 1 2; do while :; do (:) & done & done; echo ready; exec sleep 1000";
+    let card = numbered(number, script);
     let leaf = tree.leaf(&Place::of(&card)).unwrap();
     let (started, pipe) = start(&card, &leaf);
     assert_eq!(line(&pipe), "ready");
     let place = tree.place_of_process(started.pid.as_raw());
     assert_eq!(place.as_deref(), Some(leaf.place().as_str()));
-    leaf.kill().unwrap();
+    kill_all(&leaf);
     let killed = ExitStatus::Signal {
         number: 9,
         core_dumped: false,
     };
     assert_eq!(end(&started), killed);
-    wait_empty(&leaf);
     // Nobody is born into it any more: some kernels would kill the child.
     assert!(!leaf.fresh_for(&Cgroup::default()));
     leaf.remove(&tree).unwrap();
     tree.close();
+}
+
+#[test]
+fn whoever_leaves_the_group_is_killed_too() {
+    let Some(tree) = tree(2) else { return };
+    all_are_killed(tree, 2);
+}
+
+#[test]
+fn kernels_that_cannot_kill_a_cgroup_kill_one_by_one() {
+    let Some(tree) = tree(5) else { return };
+    let tree = tree.without_kill();
+    all_are_killed(tree, 5);
 }
 
 #[test]

@@ -153,16 +153,11 @@ impl Leaves {
         self.held.insert(card.id, held);
     }
 
-    /// Kills all of an Ente, however many they are and whatever they have made of themselves; whether
-    /// it has a cgroup, so that this could be done.
-    pub fn kill(&self, id: Id) -> bool {
-        match self.held.get(&id).map(|held| held.leaf.kill()) {
-            None => false,
-            Some(Ok(())) => true,
-            Some(Err(error)) => {
-                tracing::error!(%id, "cannot kill a cgroup: {error}");
-                false
-            }
+    /// Kills all of an Ente that has a cgroup, however many they are and whatever they have made of
+    /// themselves.
+    pub fn kill(&self, id: Id) {
+        if let Some(Err(error)) = self.held.get(&id).map(|held| held.leaf.kill()) {
+            tracing::error!(%id, "cannot kill a cgroup: {error}");
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod failure;
 mod handover;
+#[cfg(test)]
+mod tests;
 
 use crate::leaves::Leaves;
 use crate::poller::Poller;
@@ -297,8 +299,10 @@ impl Natives {
     /// other signal to the process group of its first process, which is what a program expects of its
     /// init (a SIGTERM in each worker would cut short the orderly stop that their parent arranges).
     pub fn signal(&self, who: Who, signal: Signal) {
-        if signal == Signal::SIGKILL && self.runs(who) && self.leaves.kill(who.id) {
-            return;
+        if signal == Signal::SIGKILL && self.runs(who) {
+            self.leaves.kill(who.id);
+            // The group as well, whatever came of that: a kernel that kills a cgroup in several turns waits
+            // for the end of the first process, which must not be among those of a later turn.
         }
         let native = self
             .pid_of

@@ -24,14 +24,15 @@ impl Leaf {
     /// It was removed (`ENODEV`), or a file of it cannot be written.
     pub fn kill(&self) -> io::Result<()> {
         self.note_kill();
-        match self.write("cgroup.kill", "1") {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.kill_frozen(),
-            result => result,
+        if self.kills() {
+            self.write("cgroup.kill", "1")
+        } else {
+            self.kill_frozen()
         }
     }
 
     /// The way of older kernels. A frozen process dies of `SIGKILL` without being thawed.
-    pub(super) fn kill_frozen(&self) -> io::Result<()> {
+    fn kill_frozen(&self) -> io::Result<()> {
         self.write("cgroup.freeze", "1")?;
         let lists = self.folders().into_iter();
         let lists =

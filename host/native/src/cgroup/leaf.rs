@@ -48,6 +48,8 @@ pub struct Leaf {
     /// Whether it was ever killed as a whole. Some kernels (seen with 6.18) go on to kill whoever is born into such a
     /// cgroup by `CLONE_INTO_CGROUP`, because they compare its count of kills with that of the parent's cgroup.
     killed: AtomicBool,
+    /// Whether it can be killed as a whole.
+    kills: bool,
 }
 
 impl Leaf {
@@ -69,6 +71,7 @@ impl Leaf {
             place: place.clone(),
             settings: settings.clone(),
             killed: AtomicBool::new(false),
+            kills: tree.kills(),
         })
     }
 
@@ -81,6 +84,10 @@ impl Leaf {
     /// Notes that its processes were, or may have been, killed as a whole.
     pub(super) fn note_kill(&self) {
         self.killed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn kills(&self) -> bool {
+        self.kills
     }
 
     pub(super) fn name(&self) -> &str {

@@ -49,6 +49,8 @@ pub struct CgroupTree {
     name: String,
     /// What a new cgroup gets as `pids.max`.
     tasks: Option<u64>,
+    /// Whether the kernel kills a cgroup as a whole (`cgroup.kill`, Linux 5.14).
+    kills: bool,
 }
 
 impl CgroupTree {
@@ -98,9 +100,21 @@ impl CgroupTree {
         Ok(CgroupTree {
             folder,
             name: format!("{own}/{name}"),
+            kills: path.join("cgroup.kill").exists(),
             path,
             tasks: most.map(|most| most * ONE_PERCENT / 100),
         })
+    }
+
+    /// Does without `cgroup.kill`, as on kernels before 5.14: so that this way can be tried on every kernel.
+    #[must_use]
+    pub fn without_kill(mut self) -> CgroupTree {
+        self.kills = false;
+        self
+    }
+
+    pub(super) fn kills(&self) -> bool {
+        self.kills
     }
 
     /// Its path as in `/proc/PID/cgroup`.
