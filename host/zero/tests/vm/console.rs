@@ -1,6 +1,8 @@
 //! A console that takes nothing keeps nobody waiting.
 
-use crate::machine::{Booted, seed, shell, wasm};
+use crate::machine::{self, Booted, folder, seed, shell, tree_with, wasm};
+use crate::programs::compile;
+use initrd_builder::Program;
 use serde_json::json;
 
 #[test]
@@ -9,23 +11,24 @@ fn a_stopped_console_keeps_no_component_waiting() {
     let mut loud = wasm("loud", "run_echo_args_env", "run", json!("OneShot"));
     let long: Vec<String> = (0..64).map(|n| format!("{n:0200}")).collect();
     loud["payload"]["Wasm"]["argv"] = json!(long);
-    let mut booted = Booted::to_prompt(&seed(vec![shell(), loud]));
+    let inputs = folder();
+    let program = inputs.path().join("stopped");
+    std::fs::write(&program, compile("stopped.c", &[])).unwrap();
+    let image = tree_with(inputs.path(), &seed(vec![shell(), loud]), |options| {
+        options.programs.push(Program {
+            dest: "/stopped".into(),
+            source: program,
+        });
+    });
+    let mut booted = Booted::with_tree(folder(), &image, |_| {});
+    booted.wait(machine::PROMPT);
     booted.wait("loud: arg 63=");
-    // It runs again while the terminal is stopped. Nobody outside sees when it has ended, so the guest
-    // lets the terminal go on; if the component waited for that, nothing ever would.
-    let script = "sleep 1; ente start loud; until ente status loud | grep -q done; do sleep 1; done; \
-                  stty -F /dev/console -ixon; echo it went on > /dev/console";
-    booted.run(&format!("echo '{script}' > /tmp/script"));
-    booted.run("sh /tmp/script");
-    let mark = booted.vm.mark();
-    // In a session of its own: a background job may not set the terminal (SIGTTOU).
+    // It runs again while the console is stopped. Nobody outside sees when it has ended, so the guest lets the
+    // console go on then; if the component waited for that, nothing ever would.
+    let command = "ente start loud; until ente status loud | grep -q done; do sleep 1; done";
     booted
         .vm
-        .send_line("setsid sh /tmp/script > /dev/null &")
+        .send_line(&format!("setsid /stopped '({command}) > /dev/null 2>&1' &"))
         .unwrap();
-    booted.vm.send_line("\x13").unwrap();
-    let deadline = crate::machine::DEADLINE;
-    if let Err(error) = booted.vm.wait_for_since(mark, "it went on", deadline) {
-        panic!("{error}\n{}", booted.vm.console());
-    }
+    booted.wait("the console went on: 0");
 }
