@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::console;
 use crate::error::Error;
 use crate::machine::Machine;
-use crate::milestones::{Milestone, PROMPT};
+use crate::milestones::{Milestone, NOT_UP, PROMPT};
 use crate::vm::{Output, Vm};
 
 /// A guest command, and what it must do.
@@ -92,15 +93,31 @@ fn wait_for_milestones(vm: &Vm, plan: &Plan, verdict: &mut Verdict) {
     let mut open: Vec<&Milestone> = plan.milestones.iter().collect();
     let result = vm.wait_until(0, "the milestones", plan.deadline, |console| {
         open.retain(|milestone| !milestone.is_in(console));
-        open.is_empty().then_some(())
+        match open.is_empty() {
+            true => Some(Ok(())),
+            // What the machine itself has given up on will not come.
+            false => line_with(console, NOT_UP).map(Err),
+        }
     });
-    if let Err(error) = result {
-        verdict.missing.push(error.to_string());
+    let reason = match result {
+        Ok(Ok(())) => None,
+        Ok(Err(line)) => Some(line),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(reason) = reason {
+        verdict.missing.push(reason);
         let texts = open.iter().map(|milestone| milestone.to_string());
         verdict
             .missing
             .extend(texts.map(|text| format!("`{}`", text.trim_end_matches('\n'))));
     }
+}
+
+/// What begins with a text, to the end of its line, which is there already. A prompt may stand before it.
+fn line_with(console: &str, text: &str) -> Option<String> {
+    let quiet = console::without_kernel(console);
+    let (line, _) = quiet[quiet.find(text)?..].split_once('\n')?;
+    Some(line.to_owned())
 }
 
 fn run_commands(vm: &mut Vm, plan: &Plan, start: Instant, verdict: &mut Verdict) {

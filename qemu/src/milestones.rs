@@ -15,6 +15,10 @@ pub const SEED_PATH: &str = "/ente/seed.card.json";
 pub const BUS: &str = "bus interno escuchando path=/run/ente-bus.sock";
 /// Genesis begins: `seed` is the root's label, `count` the number of Cards below it.
 pub const GENESIS: &str = "instanciando genesis seed=";
+/// Every Ente of the seed has come up: a service is Ready, a one-shot has ended well.
+pub const UP: &str = "the seed is up, ";
+/// All have, but for those that the rest of the line names, which failed for good.
+pub const NOT_UP: &str = "the seed is not up: ";
 /// The prompt of a console shell.
 pub const PROMPT: &str = "arje# ";
 
@@ -73,7 +77,7 @@ pub fn of_any_seed() -> Vec<Milestone> {
 }
 
 /// The milestones of an image with this seed, in the order of a boot: PID 1, the seed, genesis, one line for
-/// each Card that has something to run, and the prompt where a shell has it.
+/// each Card that has something to run and one that all of them have come up, and the prompt where a shell has it.
 #[must_use]
 pub fn of_seed(seed: &Card) -> Vec<Milestone> {
     let cards = || seed.walk().map(|visit| visit.card);
@@ -86,7 +90,11 @@ pub fn of_seed(seed: &Card) -> Vec<Milestone> {
         // The line end keeps `count=1` from standing for `count=16`.
         Milestone::new(format!("{GENESIS}{label} count={count}\n")),
     ];
-    milestones.extend(cards().filter_map(Milestone::incarnated));
+    let incarnated: Vec<Milestone> = cards().filter_map(Milestone::incarnated).collect();
+    if !incarnated.is_empty() {
+        milestones.extend(incarnated);
+        milestones.push(Milestone::new(UP));
+    }
     if cards().any(has_prompt) {
         milestones.push(Milestone::new(PROMPT));
     }
@@ -132,6 +140,7 @@ mod tests {
                 "instanciando genesis seed=s count=3\n",
                 "Ente shell encarnado pid=",
                 "Ente w encarnado wasm=abababababab` or `Ente w encarnado pid=",
+                "the seed is up, ",
                 "arje# ",
             ]
         );
@@ -144,6 +153,9 @@ mod tests {
         let console = "[    1.000000] ente-zero despierta como PID 1\nente-zero desp[    2.000000] x\nierta como PID 1\n\
                        instanciando genesis seed=s count=31\nEnte w encarnado wasm=abababababab\n";
         let found: Vec<bool> = milestones.iter().map(|m| m.is_in(console)).collect();
-        assert_eq!(found, [true, false, false, false, false, true, false]);
+        assert_eq!(
+            found,
+            [true, false, false, false, false, true, false, false]
+        );
     }
 }

@@ -25,11 +25,19 @@ echo 'instanciando genesis seed=pretended count=2'
 echo 'Ente modules-load encarnado pid=2'
 ";
 const WELL: &str = "echo 'Ente shell encarnado pid=3'
+echo 'the seed is up, 7 ms after its start'
 export PS1='arje# '
 exec setsid cttyhack sh -i
 ";
 const BADLY: &str = "echo 'Ente somebody-else encarnado pid=3'
 poweroff -f
+";
+
+/// Alive, with a prompt, and something has failed.
+const GIVEN_UP: &str = "echo 'Ente shell encarnado pid=3'
+echo 'the seed is not up: 1 of 2 Entes failed (modules-load), 7 ms after its start'
+export PS1='arje# '
+exec setsid cttyhack sh -i
 ";
 
 fn check(ending: &str, arguments: &[&str]) -> Output {
@@ -109,6 +117,15 @@ fn a_bad_boot_fails_with_the_console_and_what_was_missing() {
         assert!(said.contains(part), "{part} in {said}");
     }
     assert!(!said.contains("missing: `ente-zero despierta"), "{said}");
+}
+
+#[test]
+fn what_failed_for_good_is_told_without_waiting_for_it() {
+    let output = check(GIVEN_UP, &["--deadline", "3600"]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let reason = "missing: the seed is not up: 1 of 2 Entes failed (modules-load)";
+    assert!(said.contains(reason), "{said}");
 }
 
 #[test]
