@@ -82,6 +82,12 @@ impl Bodies {
         self.natives.services().open_sockets(root)
     }
 
+    /// Whether nobody takes in what Entes print any more: whoever printed next would get SIGPIPE.
+    #[must_use]
+    pub fn has_lost_output(&self) -> bool {
+        self.logs.is_lost()
+    }
+
     /// Which incarnation of a native Ente a process belongs to.
     #[must_use]
     pub fn who_of(&self, pid: i32) -> Option<Who> {

@@ -31,6 +31,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::time::{Duration, Instant};
 
+/// Signals taken in one turn: children that end faster than they are reaped would keep the loop here for ever.
+const SIGNAL_BATCH: usize = 4;
+
 /// Events of components taken in one turn, so that a busy one cannot keep the loop from reaping.
 const WASM_BATCH: usize = 256;
 
@@ -177,6 +180,11 @@ impl Core {
             if self.finished {
                 return Ok(self.ended());
             }
+            if self.bodies.has_lost_output() {
+                return Err(io::Error::other(
+                    "the thread that takes in output has ended; an earlier message says why",
+                ));
+            }
             self.tell_who_waits();
             self.flush_bus();
             self.on_time(Instant::now());
@@ -230,7 +238,11 @@ impl Core {
     fn serve(&mut self, ready: Ready) {
         match ready {
             Ready::Signals => {
-                while let Some(signal) = self.poller.next_signal() {
+                // What is left is there in the next turn, after timers and everybody else.
+                for _ in 0..SIGNAL_BATCH {
+                    let Some(signal) = self.poller.next_signal() else {
+                        break;
+                    };
                     self.on_signal(signal);
                 }
             }

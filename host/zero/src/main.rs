@@ -1,8 +1,9 @@
 //! `ente-zero`: PID 1 of an arje system, and, run as anything else, its dev mode.
 //!
-//! It wires the parts together and contains no logic of its own: the supervisor decides, the core
-//! loop carries out, `arje-wasm` and `arje-native` run what the Cards say. Called as `ente-worker` it is
-//! the process of one component.
+//! It wires the parts together: the supervisor decides, the core loop carries out, `arje-wasm` and
+//! `arje-native` run what the Cards say. Its own is what only an init does: the machine's devices, watchdog,
+//! shutdown and rescue, what Entes print, and the server of the bus. Called as `ente-worker` it is the process
+//! of one component.
 
 mod args;
 mod bodies;

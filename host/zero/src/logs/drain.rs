@@ -72,6 +72,9 @@ pub(super) enum Message {
     Pause(Sender<Vec<LeftPipe>>, Receiver<()>),
     /// A pipe of another image, with its Ente's label.
     TakeOver(Arc<str>, LeftPipe),
+    /// To be a defect.
+    #[cfg(test)]
+    Panic,
 }
 
 /// Wakes the thread when messages wait; one write for any number of them.
@@ -108,6 +111,16 @@ pub(super) struct Pipe {
     pub(super) splitter: Splitter,
 }
 
+/// Tells the core loop that the thread has ended, also by a panic.
+struct Farewell(Arc<Shared>, Wake);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.lost.store(true, Ordering::Release);
+        self.1.wake();
+    }
+}
+
 /// The thread's own.
 pub(super) struct Drain {
     epoll: Epoll,
@@ -133,6 +146,7 @@ impl Drain {
             &signal.event,
             EpollEvent::new(EpollFlags::EPOLLIN, MESSAGES),
         )?;
+        let farewell = Farewell(Arc::clone(&shared), wake.clone());
         let drain = Drain {
             epoll,
             queue,
@@ -147,6 +161,7 @@ impl Drain {
             .name("output".into())
             .stack_size(STACK)
             .spawn(move || {
+                let _farewell = farewell;
                 crate::threads::never_preempt();
                 drain.run();
             })?;
@@ -220,6 +235,8 @@ impl Drain {
                 }
             }
             Message::TakeOver(label, pipe) => self.take_over(label, pipe),
+            #[cfg(test)]
+            Message::Panic => panic!("asked for by a test"),
             Message::Flush(done) => {
                 self.flush();
                 let _ = done.send(());

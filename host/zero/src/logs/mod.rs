@@ -25,7 +25,7 @@ use drain::{Drain, Message, Signal};
 use ring::Ring;
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -148,6 +148,8 @@ impl Rings {
 struct Shared {
     rings: Mutex<Rings>,
     followers: AtomicUsize,
+    /// The thread is gone, by a defect.
+    lost: AtomicBool,
 }
 
 impl Shared {
@@ -179,6 +181,7 @@ impl Logs {
                 share: RING_BYTES,
             }),
             followers: AtomicUsize::new(0),
+            lost: AtomicBool::new(false),
         });
         let (messages, queue) = mpsc::channel();
         let signal = Arc::new(Signal::new()?);
@@ -201,6 +204,12 @@ impl Logs {
         if self.messages.send(message).is_ok() {
             self.signal.raise();
         }
+    }
+
+    /// Whether the thread has ended although it is needed. Then the core loop was woken.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.shared.lost.load(Ordering::Acquire)
     }
 
     /// An Ente is about to live: from now on its lines are kept, over restarts, until

@@ -1,7 +1,7 @@
 //! Pipes in, rings and console out.
 
 use super::*;
-use crate::poller::Poller;
+use crate::poller::{Poller, Ready};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 use std::fs::File;
@@ -294,17 +294,21 @@ fn the_machines_console_shows_so_much_of_one_ente_in_a_second() {
 }
 
 #[test]
+fn the_core_loop_hears_that_the_thread_is_gone() {
+    let rig = rig(None, |console| console);
+    assert!(!rig.logs.is_lost());
+    rig.logs.send(Message::Panic);
+    while !rig.poller.wait().unwrap().contains(&Ready::Woken) {}
+    assert!(rig.logs.is_lost());
+}
+
+#[test]
 fn followers_are_woken() {
     let rig = rig(None, |console| console);
     let [mut out, _err] = talk(&rig.logs, id(1), "web", 1);
     let following = rig.logs.follow();
     out.write_all(b"news\n").unwrap();
-    while !rig
-        .poller
-        .wait()
-        .unwrap()
-        .contains(&crate::poller::Ready::Woken)
-    {}
+    while !rig.poller.wait().unwrap().contains(&Ready::Woken) {}
     assert_eq!(texts(&rig.logs.tail(id(1), 1).unwrap().records), ["news"]);
     drop(following);
     assert_eq!(rig.logs.shared.followers.load(Ordering::Acquire), 0);
