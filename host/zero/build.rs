@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 const FOLD: &str = "-Wl,--icf=all";
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../zero/build.rs");
     if links_with_fold().is_some_and(|linked| linked) {
         println!("cargo::rustc-link-arg-bins={FOLD}");
     }

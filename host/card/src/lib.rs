@@ -46,7 +46,7 @@ pub use pin::{Pin, PinError};
 pub use report::{MAX_VIOLATIONS, Report, Violation};
 pub use rule::Rule;
 pub use rules::{MAX_CARDS, MAX_DEPTH, MAX_LABEL_BYTES};
-pub use schema::{SCHEMA_ID, json_schema};
+pub use schema::{JSON_SCHEMA, SCHEMA_ID, json_schema};
 pub use soma::{Bind, Cgroup, CpuMax, IoMax, Mounts, Namespaces, Rlimits, RunAs, Soma, Tmpfs};
 pub use unsupported::unsupported;
 pub use walk::{Visit, Walk, append_fragment};

@@ -86,7 +86,7 @@ impl CardVerb {
         match self {
             Self::New(arguments) => arguments.run(out),
             Self::Schema => {
-                writeln!(out, "{:#}", arje_card::json_schema())?;
+                out.write_all(arje_card::JSON_SCHEMA.as_bytes())?;
                 Ok(Outcome::Done)
             }
         }
