@@ -9,6 +9,10 @@ use crate::error::Error;
 use crate::machine::Machine;
 use crate::milestones::{Milestone, NOT_UP, PROMPT};
 use crate::vm::{Output, Vm};
+use serde_json::Value;
+
+/// What tells the states of all Entes.
+const STATUS: &str = "ente status --json";
 
 /// A guest command, and what it must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +87,13 @@ pub fn check(machine: &Machine, image: &Path, plan: &Plan) -> Result<Verdict, Er
     if verdict.passed() {
         run_commands(&mut vm, plan, start, &mut verdict);
     }
+    if verdict.passed() && plan.milestones.iter().any(Milestone::is_prompt) {
+        let left = plan.deadline.saturating_sub(start.elapsed());
+        // Where the last command has ended the machine, or the shell may not ask, nobody can be asked.
+        if let Ok(output) = vm.run_within(STATUS, left) {
+            verdict.missing.extend(unwell(&output.text));
+        }
+    }
     verdict.console = vm.console();
     verdict.took = start.elapsed();
     Ok(verdict)
@@ -111,6 +122,20 @@ fn wait_for_milestones(vm: &Vm, plan: &Plan, verdict: &mut Verdict) {
             .missing
             .extend(texts.map(|text| format!("`{}`", text.trim_end_matches('\n'))));
     }
+}
+
+/// Entes that came up once and are not well now: a service that crashes again and again was Ready each time.
+fn unwell(status: &str) -> Vec<String> {
+    let entes: Vec<Value> = serde_json::from_str(status).unwrap_or_default();
+    let unwell = entes.iter().filter_map(|ente| {
+        let text = |key: &str| ente.get(key).and_then(Value::as_str);
+        let (label, state) = (text("label")?, text("state")?);
+        let restarts = ente.get("restarts").and_then(Value::as_u64).unwrap_or(0);
+        ["failed", "backoff"]
+            .contains(&state)
+            .then(|| format!("Ente {label} alive: it is {state} after {restarts} restarts"))
+    });
+    unwell.collect()
 }
 
 /// What begins with a text, to the end of its line, which is there already. A prompt may stand before it.
@@ -159,4 +184,25 @@ fn lacking(command: &GuestCommand, output: &Output) -> Vec<String> {
         .filter(|text| !output.text.contains(*text) && !output.raw.contains(*text))
         .map(|text| format!("{text:?} in the output of {command:?}"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_crashes_again_and_again_is_not_well() {
+        let status = r#"[
+          {"label": "shell", "state": "ready", "restarts": 0}, {"label": "once", "state": "done", "restarts": 0},
+          {"label": "loop", "state": "backoff", "restarts": 3}, {"label": "gone", "state": "failed", "restarts": 4}
+        ]"#;
+        assert_eq!(
+            unwell(status),
+            [
+                "Ente loop alive: it is backoff after 3 restarts",
+                "Ente gone alive: it is failed after 4 restarts"
+            ]
+        );
+        assert!(unwell("sh: ente: not found").is_empty());
+    }
 }

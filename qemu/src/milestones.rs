@@ -53,6 +53,12 @@ impl Milestone {
         }
     }
 
+    /// Whether it is the prompt, at which commands can be run.
+    #[must_use]
+    pub fn is_prompt(&self) -> bool {
+        self.any_of == [PROMPT]
+    }
+
     /// Whether the console shows it.
     #[must_use]
     pub fn is_in(&self, console: &str) -> bool {
@@ -71,7 +77,7 @@ impl std::fmt::Display for Milestone {
 /// The milestones of any image, whatever its seed.
 #[must_use]
 pub fn of_any_seed() -> Vec<Milestone> {
-    [AWAKE, SEED_LOADED, BUS, GENESIS]
+    [AWAKE, SEED_LOADED, BUS, GENESIS, UP]
         .map(Milestone::new)
         .into()
 }

@@ -31,7 +31,7 @@ pub enum Verb {
     Stop(life::StopArguments),
     /// Stop an Ente, dependents first, start it again, and wait until it is up
     Restart(life::Arguments),
-    /// Send a signal to all processes of an Ente
+    /// Send a signal to the process group of an Ente; SIGKILL to all its processes
     Kill(life::KillArguments),
     Logs(listen::LogsArguments),
     Events(listen::EventsArguments),
