@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::console;
 use crate::error::Error;
 use crate::machine::Machine;
-use crate::milestones::{Milestone, NOT_UP, PROMPT};
+use crate::milestones::{Milestone, NOT_UP, PROMPT, RESCUE};
 use crate::vm::{Output, Vm};
 use serde_json::Value;
 
@@ -107,7 +107,10 @@ fn wait_for_milestones(vm: &Vm, plan: &Plan, verdict: &mut Verdict) {
         match open.is_empty() {
             true => Some(Ok(())),
             // What the machine itself has given up on will not come.
-            false => line_with(console, NOT_UP).map(Err),
+            false => [NOT_UP, RESCUE]
+                .iter()
+                .find_map(|text| line_with(console, text))
+                .map(Err),
         }
     });
     let reason = match result {

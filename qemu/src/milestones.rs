@@ -19,6 +19,8 @@ pub const GENESIS: &str = "instanciando genesis seed=";
 pub const UP: &str = "the seed is up, ";
 /// All have, but for those that the rest of the line names, which failed for good.
 pub const NOT_UP: &str = "the seed is not up: ";
+/// The core is lost, or the seed cannot be booted; a line before it says why.
+pub const RESCUE: &str = "rescue: starting a shell; ";
 /// The prompt of a console shell.
 pub const PROMPT: &str = "arje# ";
 

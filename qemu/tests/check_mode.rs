@@ -40,6 +40,12 @@ export PS1='arje# '
 exec setsid cttyhack sh -i
 ";
 
+/// A shell, but not the seed's.
+const RESCUED: &str = "echo 'rescue: the seed cannot be booted'
+echo 'rescue: starting a shell; `reboot` and `poweroff` end the machine'
+exec setsid cttyhack sh -i
+";
+
 fn check(ending: &str, arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str| {
@@ -121,11 +127,18 @@ fn a_bad_boot_fails_with_the_console_and_what_was_missing() {
 
 #[test]
 fn what_failed_for_good_is_told_without_waiting_for_it() {
-    let output = check(GIVEN_UP, &["--deadline", "3600"]);
-    let said = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    let reason = "missing: the seed is not up: 1 of 2 Entes failed (modules-load)";
-    assert!(said.contains(reason), "{said}");
+    for (ending, reason) in [
+        (
+            GIVEN_UP,
+            "missing: the seed is not up: 1 of 2 Entes failed (modules-load)",
+        ),
+        (RESCUED, "missing: rescue: starting a shell; "),
+    ] {
+        let output = check(ending, &["--deadline", "3600"]);
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(reason), "{said}");
+    }
 }
 
 #[test]
