@@ -50,9 +50,9 @@ impl Intake {
 
     /// Somebody prints for the first time.
     pub(super) fn greet(&mut self, id: Id, label: Arc<str>) {
-        let console = &self.console;
+        let quota = self.console.quota();
         let talkers = self.talkers.entry(id);
-        talkers.or_insert_with(|| Talker::new(label, console.quota()));
+        talkers.or_insert_with(|| Talker::new(label, quota));
     }
 
     /// Forgets an Ente; the pipes that it had.
@@ -87,9 +87,11 @@ impl Intake {
             self.console.component(line);
         } else if self.shared.rings().by_ente.contains_key(&line.ente) {
             self.greet(line.ente, Arc::clone(&line.label));
-            let text = line.text;
-            self.take(origin, text.len() as u64 + 1, || text);
-        } // else it ended and is forgotten; nobody would ever forget it a second time
+            let length = line.text.len() as u64 + 1;
+            self.take(origin, length, || line.text.clone());
+        } else {
+            // It ended and is forgotten; nobody would ever forget it a second time.
+        }
     }
 
     /// One line of a process.
