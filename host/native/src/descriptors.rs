@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::marker::PhantomData;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use ente_spawn::{FIRST_PASSED_FD, PLAN_FD, STATUS_FD};
@@ -43,6 +43,30 @@ pub fn raise_descriptor_limit() -> nix::Result<()> {
     // Beyond the hard limit only with CAP_SYS_RESOURCE, which a developer's process lacks.
     setrlimit(Resource::RLIMIT_NOFILE, most, most)
         .or_else(|_| setrlimit(Resource::RLIMIT_NOFILE, hard, hard))
+}
+
+/// Descriptors that [`make_room_for_descriptors`] makes room for: those of some thousand native Entes, in 33 kB of
+/// kernel memory.
+const ROOM: RawFd = 4096;
+
+/// Has the kernel make this process's table of descriptors as large as many Entes need it, while there is only one
+/// thread. In a process with several, the kernel waits for an RCU grace period whenever the table grows
+/// (`expand_fdtable` in fs/file.c): at 64 descriptors, again at 256, and so on, several milliseconds each, in the middle
+/// of whatever needs one more.
+///
+/// # Errors
+/// The table grows as it is needed then.
+pub fn make_room_for_descriptors() -> nix::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let room = libc::rlim_t::from(ROOM.unsigned_abs()).min(hard);
+    setrlimit(Resource::RLIMIT_NOFILE, room.max(soft), hard)?;
+    // Open for a moment only: the table does not shrink.
+    let made = memfd_create(c"room", MFdFlags::MFD_CLOEXEC).and_then(|any| {
+        let last = RawFd::try_from(room).unwrap_or(ROOM) - 1;
+        duplicate_above(any.as_fd(), last).map(drop)
+    });
+    // Whoever starts others passes on the limit that it was given.
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).and(made)
 }
 
 /// A copy of a descriptor with a number of at least `lowest`.

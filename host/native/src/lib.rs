@@ -27,7 +27,7 @@ mod signal;
 
 pub use capture::OutputPipes;
 pub use console::{ConsoleError, ConsoleName, active_console, console_of};
-pub use descriptors::raise_descriptor_limit;
+pub use descriptors::{make_room_for_descriptors, raise_descriptor_limit};
 pub use enforce::{enforceable, enforceable_somewhere};
 pub use environment::DEFAULT_PATH;
 pub use launch::{Launcher, Output, Process, Program, StartCause, StartError, Started};

@@ -48,9 +48,10 @@ impl From<StoreError> for EnsureError {
 impl Store {
     /// The artifact of the module `pin` for `engine`, compiled now if the index has none.
     ///
-    /// Only a missing record leads to a compilation. A module or an artifact that is damaged is
-    /// refused as [`artifact`](Self::artifact) refuses it: to replace it quietly would hide that
-    /// somebody, or the disk, changed it.
+    /// Only a record that was never there leads to a compilation. A module or an artifact that is damaged is
+    /// refused as [`artifact`](Self::artifact) refuses it, and so is whatever has no record in an index with
+    /// damaged ones, of which one may be its own: to replace it quietly would hide that somebody, or the
+    /// disk, changed it.
     ///
     /// # Errors
     ///
@@ -62,7 +63,7 @@ impl Store {
         compiler: &Compiler,
     ) -> Result<Artifact, EnsureError> {
         match self.artifact(pin, engine) {
-            Err(StoreError::NotIndexed(_)) => {}
+            Err(StoreError::NotIndexed(missing)) if missing.damaged.is_empty() => {}
             other => return Ok(other?),
         }
         let wasm = self.get_module(pin)?;

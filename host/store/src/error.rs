@@ -21,9 +21,11 @@ impl Kind {
     /// How to replace a damaged file of this kind.
     fn remedy(self) -> &'static str {
         match self {
-            Self::Module => "put the original module into the store again, or rebuild the image",
+            Self::Module => {
+                "remove it and put the original module into the store again, or rebuild the image"
+            }
             Self::Artifact => {
-                "remove its record from the index and compile again, or rebuild the image"
+                "remove the index, so that what is pinned is compiled again, or rebuild the image"
             }
         }
     }
@@ -226,6 +228,10 @@ impl fmt::Display for NotIndexed {
         for record in &self.damaged {
             write!(f, "; {record}")?;
         }
-        f.write_str("; have it compiled (in dev mode --components DIR names a folder with the module), or rebuild the image")
+        f.write_str(if self.damaged.is_empty() {
+            "; have it compiled (in dev mode --components DIR names a folder with the module), or rebuild the image"
+        } else {
+            "; remove the index, so that what is pinned is compiled again, or rebuild the image"
+        })
     }
 }

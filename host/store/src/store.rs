@@ -117,18 +117,19 @@ impl Store {
         self.root.join(ARTIFACTS).join(INDEX)
     }
 
-    /// Puts a module in and returns its pin. A module that is there already is left alone, unless
-    /// it is damaged.
+    /// Puts a module in and returns its pin. A module that is there already is left alone, a damaged one, too: to
+    /// replace it quietly would hide that somebody, or the disk, changed it.
     ///
     /// # Errors
     ///
-    /// [`StoreError::TooLarge`], or [`StoreError::Io`], after which nothing half-written is left.
+    /// [`StoreError::Mismatch`] when there is a damaged one, [`StoreError::TooLarge`], or [`StoreError::Io`], after
+    /// which nothing half-written is left.
     pub fn put_module(&self, wasm: &[u8]) -> Result<Sha256, StoreError> {
         let pin = Sha256::of(wasm);
         let path = self.module_path(pin);
         check_size(wasm, &path, MAX_MODULE_BYTES)?;
         let _lock = self.lock()?;
-        if self.get_module(pin).is_err() {
+        if self.find_module(pin)?.is_none() {
             file::replace(&self.root.join(MODULES), &pin.to_string(), wasm)?;
         }
         Ok(pin)

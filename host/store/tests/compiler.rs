@@ -282,6 +282,36 @@ fn ensure_does_not_hide_damage() {
     );
 }
 
+/// Whose record it was cannot be told, so it may be that of what is missing.
+#[test]
+fn ensure_does_not_hide_a_damaged_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_program, compiler) = program(MARK);
+    let store = Store::create(folder.path()).unwrap();
+    let pin = store.put_module(b"module").unwrap();
+    store.ensure(pin, engine(), &compiler).unwrap();
+    let index = fs::read(store.index_path()).unwrap();
+    for byte in [0, 90, 150, 205, 250, 275] {
+        let mut flipped = index.clone();
+        flipped[byte] ^= 1;
+        fs::write(store.index_path(), &flipped).unwrap();
+        let error = store.ensure(pin, engine(), &compiler).unwrap_err();
+        let said = error.to_string();
+        assert!(
+            said.contains("record 1: damaged: expected") && said.contains("remove the index"),
+            "byte {byte}: {said}"
+        );
+        assert_eq!(
+            fs::read(store.index_path()).unwrap(),
+            flipped,
+            "byte {byte}"
+        );
+    }
+    fs::remove_file(store.index_path()).unwrap();
+    store.ensure(pin, engine(), &compiler).unwrap();
+    assert_eq!(fs::read(store.index_path()).unwrap(), index);
+}
+
 #[test]
 fn what_the_compiler_refuses_is_not_recorded() {
     let folder = tempfile::tempdir().unwrap();

@@ -306,11 +306,14 @@ fn an_artifact_loads_without_its_module() {
 }
 
 #[test]
-fn a_damaged_module_is_replaced_when_it_is_put_in_again() {
+fn a_damaged_module_is_not_replaced_until_it_is_removed() {
     let (_folder, store) = store();
     let pin = fill(&store, "a");
     flip(&store.module_path(pin), 3);
     assert!(store.get_module(pin).is_err());
+    let error = store.put_module(b"module a").unwrap_err();
+    assert!(matches!(error, StoreError::Mismatch(_)), "{error}");
+    fs::remove_file(store.module_path(pin)).unwrap();
     store.put_module(b"module a").unwrap();
     assert_eq!(store.get_module(pin).unwrap(), b"module a");
 }

@@ -74,6 +74,8 @@ fn boot(args: &Args, problems: &[String], caught: nix::Result<()>) -> Result<Inf
     // Before anything is opened or done, so that what cannot be believed has changed nothing.
     let left = args.resume.map(Left::open).transpose();
     let left = left.map_err(|reason| format!("reexec: {reason}"))?;
+    // Before the first thread; how large the table is shows only in the time that it takes.
+    let _ = arje_native::make_room_for_descriptors();
     let mut warnings = mount_api_filesystems();
     // Blocks the signals it takes, so it comes before the first thread: one thread with a signal
     // unblocked is enough for that signal to end PID 1. The kernel protects init from signals

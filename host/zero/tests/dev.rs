@@ -185,6 +185,63 @@ fn a_module_that_is_not_there_names_its_card_and_what_to_do() {
     assert_has(&said, "--components DIR");
 }
 
+/// What the store has is not made anew behind its user's back, although the components are at hand: the Ente of
+/// what was damaged is refused, with both hashes, and the other one runs.
+#[test]
+fn one_flipped_bit_in_the_store_stops_one_ente() {
+    let folder = folder();
+    let wasm = |label: &str, guest: &str| {
+        let pin = arje_guest_artifacts::guest(guest).pin();
+        let payload = json!({"Wasm": {"module_sha256": pin, "entry": "service"}});
+        card(
+            label,
+            payload,
+            json!({"Restart": {"initial": 10, "max": 100}}),
+        )
+    };
+    let genesis = [wasm("victim", "hello"), wasm("other", "ticker")];
+    let run = || {
+        let mut command = command(folder.path(), &genesis);
+        let components = arje_guest_artifacts::components();
+        let command = command.args(["--for", "60"]).arg("--components");
+        let mut dev = Dev::run(command.arg(components), common::folder());
+        dev.wait_once("Ente other encarnado");
+        dev
+    };
+    let mut whole = run();
+    whole.wait_once("the seed is up");
+    whole.stop();
+
+    let pin = arje_guest_artifacts::guest("hello").pin();
+    let store = folder.path().join("store");
+    let index = store.join("aot/index");
+    let text = fs::read_to_string(&index).unwrap();
+    let record = text.lines().position(|line| line.contains(&pin)).unwrap();
+    let fields: Vec<_> = text.lines().nth(record).unwrap().split(' ').collect();
+    let in_record = record * (text.len() / text.lines().count());
+    for (file, byte) in [
+        (store.join("cas").join(&pin), 100),
+        (store.join("aot").join(fields[2]), 5000),
+        (index.clone(), in_record + 30),
+        (index, in_record + 250),
+    ] {
+        let good = fs::read(&file).unwrap();
+        let mut flipped = good.clone();
+        flipped[byte] ^= 0x10;
+        fs::write(&file, &flipped).unwrap();
+        let mut dev = run();
+        let line = dev.wait_once("Ente victim: could not be started: load the component: ");
+        assert_has(&line, "expected");
+        assert_has(&line, "found");
+        let (ready, lines) = dev.stop();
+        let all = lines.join("\n");
+        assert!(!ready && !all.contains("Ente victim encarnado"), "{all}");
+        assert_eq!(fs::read(&file).unwrap(), flipped, "{}", file.display());
+        fs::write(&file, good).unwrap();
+    }
+    run().wait_once("the seed is up");
+}
+
 #[test]
 fn a_missing_helper_program_is_named_with_the_variable_that_says_where_it_is() {
     let folder = folder();

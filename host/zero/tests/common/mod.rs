@@ -32,6 +32,11 @@ impl Dev {
     pub fn start(folder: TempDir, genesis: &[Value], adjust: impl FnOnce(&mut Command)) -> Dev {
         let mut command = command(folder.path(), genesis);
         adjust(&mut command);
+        Dev::run(&mut command, folder)
+    }
+
+    /// Runs this command, for which the folder is kept.
+    pub fn run(command: &mut Command, folder: TempDir) -> Dev {
         let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
@@ -64,10 +69,9 @@ impl Dev {
     }
 
     /// Waits for a line that contains this, unless there was one already.
-    pub fn wait_once(&mut self, text: &str) {
-        if !self.seen.iter().any(|line| line.contains(text)) {
-            self.wait(text);
-        }
+    pub fn wait_once(&mut self, text: &str) -> String {
+        let seen = self.seen.iter().find(|line| line.contains(text)).cloned();
+        seen.unwrap_or_else(|| self.wait(text))
     }
 
     /// Asks it to end, and waits for that.

@@ -164,6 +164,6 @@ fn what_cgroups_cannot_enforce_is_refused_at_load() {
         "Card `first`: soma.cgroup.memory_max: 4194304, but cgroups have no memory.max here: ",
     );
     booted.wait("Card `third`: soma.cgroup.path: \"second/inner\" lies in \"second\", the cgroup of `second`; give each its own");
-    assert!(!booted.vm.console().contains("Card `second`"));
-    assert!(!booted.vm.console().contains(machine::PROMPT));
+    assert!(!booted.printed().contains("Card `second`"));
+    assert!(!booted.printed().contains(machine::PROMPT));
 }

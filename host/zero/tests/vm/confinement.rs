@@ -82,7 +82,7 @@ fn try_all(all: &[Attempts], others: Vec<Value>) -> Booted {
         if let Some((last, _)) = attempts.expected.last() {
             booted.wait(&format!("{label}: {last} "));
         }
-        let console = booted.vm.console();
+        let console = booted.printed();
         let missing: Vec<String> = attempts
             .expected
             .iter()
@@ -250,7 +250,7 @@ fn bodies_hold() {
     booted.wait("Ente dies: ended by signal 11");
     // Whoever kills the init kills all below it.
     booted.wait("waits: waiting");
-    let console = booted.vm.console();
+    let console = booted.printed();
     let (_, after) = console.split_once("Ente waits encarnado pid=").unwrap();
     let init = after.split_whitespace().next().unwrap();
     booted.run(&format!("kill -9 {init}"));

@@ -62,7 +62,7 @@ fn whatever_a_native_does_it_ends_with_its_cgroup() {
     }
     until(&mut booted, "test -s /tmp/orphans");
     // The shell, and those of `cat`, `wc` and `sed` that run already; four more were left behind.
-    let console = booted.vm.console();
+    let console = booted.printed();
     let shared: Vec<&str> = console.split("orphans share with ").skip(1).collect();
     assert!(shared.len() >= 4, "{console}");
     assert!(
@@ -159,8 +159,11 @@ fn a_process_in_uninterruptible_sleep_stops_nobody_else() {
     booted.vm.send_line("kill -USR2 1").unwrap();
     booted.vm.wait_exit(machine::DEADLINE).unwrap();
     let console = booted.vm.console();
-    assert!(console.contains("did not end in time"), "{console}");
     assert!(!console.contains("Kernel panic"), "{console}");
+    assert!(
+        booted.printed().contains("did not end in time"),
+        "{console}"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the tests inside QEMU share: seeds, images, and a booted machine.
 
+use arje_qemu::console::without_kernel;
 use arje_qemu::kernel::{Kernel, Search};
 use arje_qemu::{Machine, Output, Vm};
 use initrd_builder::tree::{Node, Tree};
@@ -179,6 +180,12 @@ impl Booted {
         let booted = Booted::with_seed(seed);
         booted.wait(PROMPT);
         booted
+    }
+
+    /// What programs printed on the console. The kernel's messages, which fall into the middle of their lines, are
+    /// not in it.
+    pub fn printed(&self) -> String {
+        without_kernel(&self.vm.console())
     }
 
     /// Waits for text anywhere on the console.

@@ -165,7 +165,7 @@ fn what_entes_rely_on_is_there_after_a_reexec() {
     reexec(&mut booted, 2, &["Ente bodied encarnado wasm="]);
     let periods = 2 * LIVENESS.as_millis() / RHYTHM.as_millis();
     booted.wait(&format!("watched: sign {periods}."));
-    let lives = booted.vm.console();
+    let lives = booted.printed();
     assert_eq!(
         lives.matches("Ente watched encarnado").count(),
         1,

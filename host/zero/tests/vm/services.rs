@@ -68,7 +68,7 @@ fn native_entes_print_get_ready_serve_and_keep_secrets() {
     for line in ["talk: out \\u{1b}[2J", "talk: err", "talk: end"] {
         booted.wait(line);
     }
-    let console = booted.vm.console();
+    let console = booted.printed();
     let at = |text: &str| console.find(text).unwrap();
     assert!(at("Ente ready encarnado") < at("Ente talk encarnado"));
     // What a command prints may have lines of Entes in it.
@@ -89,12 +89,14 @@ fn native_entes_print_get_ready_serve_and_keep_secrets() {
     assert_ne!(who(&first), who(&second));
 
     booted.wait("secretive: {");
-    let console = booted.vm.console();
+    let console = booted.printed();
     let owned = |mode: &str, name: &str| {
-        let line = console
+        // After the shell's prompt, it may be.
+        let mut lines = console
             .lines()
-            .find(|line| line.starts_with(&format!("secretive: {mode}")) && line.ends_with(name));
-        line.is_some_and(|line| line.contains(" 77 ") && line.contains(" 78 "))
+            .filter_map(|line| line.split_once("secretive: "));
+        let line = lines.find(|(_, line)| line.starts_with(mode) && line.ends_with(name));
+        line.is_some_and(|(_, line)| line.contains(" 77 ") && line.contains(" 78 "))
     };
     assert!(
         owned("dr-x------", " .") && owned("-r--------", " seed"),

@@ -64,7 +64,7 @@ fn an_ente_that_needs_a_disk_lives_as_long_as_there_is_one() {
         // Another one in each round: QEMU lets go of an unplugged one when it likes to.
         let name = format!("disk{round}");
         let disk = Disk::ext4(files.path(), &name);
-        let console = booted.vm.console();
+        let console = booted.printed();
         assert_eq!(console.matches("Ente user encarnado").count(), round);
         let mark = booted.vm.mark();
         plug(&mut monitor, &disk, &name);
@@ -73,7 +73,7 @@ fn an_ente_that_needs_a_disk_lives_as_long_as_there_is_one() {
         wait_since(&booted, mark, "user: ready -> stopping: needs Device:Block");
         wait_since(&booted, mark, "user: stopping -> parked: ");
     }
-    assert!(!booted.vm.console().contains("Ente net encarnado"));
+    assert!(!booted.printed().contains("Ente net encarnado"));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_disk_is_found_although_its_event_was_lost() {
     );
     plug(&mut monitor, &disk, "disk");
     booted.run("until [ -e /sys/class/block/vda ]; do :; done");
-    assert!(!booted.vm.console().contains("Ente user encarnado"));
+    assert!(!booted.printed().contains("Ente user encarnado"));
     booted.run(&format!("echo 0 > {group}/cgroup.freeze"));
     booted.wait("too many device events at once; looking at all devices again");
     booted.wait("Ente user encarnado pid=");
