@@ -203,9 +203,30 @@ impl Store {
         let record = *index
             .get(pin, engine)
             .ok_or_else(|| self.not_indexed(pin, engine, &index))?;
+        self.read_artifact(record)
+    }
+
+    /// What is wrong with the artifacts of the module `pin`, whichever engine they are for: each that the index
+    /// names is read and checked. The module itself is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`index`](Self::index): then nothing could be checked.
+    pub fn check_artifacts(&self, pin: Sha256) -> Result<Vec<StoreError>, StoreError> {
+        let index = self.index()?;
+        let records = index
+            .engines(pin)
+            .filter_map(|engine| index.get(pin, engine));
+        Ok(records
+            .filter_map(|record| self.read_artifact(*record).err())
+            .collect())
+    }
+
+    fn read_artifact(&self, record: Record) -> Result<Artifact, StoreError> {
         let path = self.artifact_path(record.artifact);
         let Some(open) = file::open(&path)? else {
-            return Err(StoreError::NoArtifact { module: pin, path });
+            let module = record.module;
+            return Err(StoreError::NoArtifact { module, path });
         };
         let bytes = file::read_all(&open, &path, MAX_ARTIFACT_BYTES)?;
         let expected = (record.artifact, Some(record.bytes));
