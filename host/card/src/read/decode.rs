@@ -24,6 +24,19 @@ impl Decoder {
         self.report.push(violation);
     }
 
+    /// Like [`add`](Self::add), but says nothing of the values below: only of these keys is nothing known.
+    pub(crate) fn add_about(&mut self, at: &Path<'_>, keys: &[&str], finding: Finding) {
+        self.report.push(finding.at(at, None));
+        for key in keys {
+            self.taint(&at.key(key));
+        }
+    }
+
+    /// Notes that a stand-in is at a place.
+    pub(crate) fn taint(&mut self, at: &Path<'_>) {
+        self.taints.0.insert(at.to_string());
+    }
+
     /// Reports that a value has another type than `expected`.
     pub(crate) fn wrong_type(&mut self, node: &Node, at: &Path<'_>, expected: &str) {
         let remedy = "write a value of that type, or leave the key out if it is optional";
@@ -50,10 +63,14 @@ impl Decoder {
 
 /// Places whose value could not be read, so that a stand-in is there now. Rules say nothing about them:
 /// what is wrong has been said.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Taints(BTreeSet<String>);
 
 impl Taints {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether the place itself, or one it lies in, could not be read.
     pub(crate) fn cover(&self, path: &str) -> bool {
         !self.0.is_empty()
@@ -67,20 +84,35 @@ impl Taints {
 
     /// Whether the place, one it lies in, or one in it could not be read.
     pub(crate) fn touch(&self, path: &str) -> bool {
-        self.cover(path) || {
-            let below = |place: &&String| place.starts_with(path);
-            let is_step = |place: &String| place[path.len()..].starts_with(['.', '[']);
-            self.0
+        self.touch_but_for(path, &[])
+    }
+
+    /// The same, whatever lies below these keys of the place.
+    pub(crate) fn touch_but_for(&self, path: &str, others: &[&str]) -> bool {
+        let below = |place: &&String| place.starts_with(path);
+        let counts = |place: &String| {
+            let step = &place[path.len()..];
+            let key = step.strip_prefix('.').unwrap_or_default();
+            let key = key.split(['.', '[']).next().unwrap_or_default();
+            step.starts_with(['.', '[']) && !others.contains(&key)
+        };
+        self.cover(path)
+            || self
+                .0
                 .range(path.to_owned()..)
                 .take_while(below)
-                .any(is_step)
-        }
+                .any(counts)
     }
 }
 
 /// A type that is read from a node. `None` means: not readable, and reported.
 pub(crate) trait Decode: Sized {
     fn decode(node: &Node, at: &Path<'_>, cx: &mut Decoder) -> Option<Self>;
+
+    /// What takes the place of an element of a list that is not readable, so that the others keep theirs.
+    fn stand_in() -> Option<Self> {
+        None
+    }
 }
 
 /// An object being read key by key.
@@ -265,17 +297,23 @@ pub(crate) fn word<T: Copy>(
 }
 
 impl<T: Decode> Decode for Vec<T> {
-    /// Elements that are not readable are left out, and the list is tainted: the places of those after
-    /// them would be wrong.
+    /// Elements that are not readable are stood in for. Where that cannot be, they are left out, and the
+    /// list is tainted: the places of those after them would be wrong.
     fn decode(node: &Node, at: &Path<'_>, cx: &mut Decoder) -> Option<Self> {
         let Node::List(items) = node else {
             cx.wrong_type(node, at, "a list");
             return None;
         };
-        let read = |(index, item)| T::decode(item, &at.index(index), cx);
+        let read = |(index, item)| {
+            let at = at.index(index);
+            T::decode(item, &at, cx).or_else(|| {
+                cx.taint(&at);
+                T::stand_in()
+            })
+        };
         let values: Self = items.iter().enumerate().filter_map(read).collect();
         if values.len() < items.len() {
-            cx.taints.0.insert(at.to_string());
+            cx.taint(at);
         }
         Some(values)
     }

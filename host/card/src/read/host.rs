@@ -56,14 +56,25 @@ impl Decode for Listen {
                 "exactly one of the keys unix, unix_datagram, tcp, udp",
                 "say in one way where the socket listens; a second place is a second entry",
             );
-            cx.add(at, finding);
-            return None;
+            cx.add_about(at, &["unix", "unix_datagram", "tcp", "udp"], finding);
         }
         Some(Self {
-            name: name?,
-            on: first??,
+            name: name.unwrap_or_default(),
+            on: first.flatten().unwrap_or_else(nowhere),
         })
     }
+
+    fn stand_in() -> Option<Self> {
+        Some(Self {
+            name: String::new(),
+            on: nowhere(),
+        })
+    }
+}
+
+/// Stands in for a place that is not readable. The rules find nothing wrong with it.
+fn nowhere() -> ListenOn {
+    ListenOn::UnixDatagram("/".to_owned())
 }
 
 fn unix(

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::decode::{Decode, Decoder};
 use super::node::Node;
 use crate::path::Path;
-use crate::{CapabilitySet, Entry, Env, Id, InterfaceId, InterfaceName, Pin};
+use crate::{Capability, CapabilitySet, Entry, Env, Id, InterfaceId, InterfaceName, Pin};
 
 impl Decode for bool {
     fn decode(node: &Node, at: &Path<'_>, cx: &mut Decoder) -> Option<Self> {
@@ -23,6 +23,10 @@ impl Decode for bool {
 impl Decode for String {
     fn decode(node: &Node, at: &Path<'_>, cx: &mut Decoder) -> Option<Self> {
         text(node, at, cx).map(str::to_owned)
+    }
+
+    fn stand_in() -> Option<Self> {
+        Some(Self::new())
     }
 }
 
@@ -144,7 +148,13 @@ impl Decode for SocketAddr {
 
 impl Decode for CapabilitySet {
     fn decode(node: &Node, at: &Path<'_>, cx: &mut Decoder) -> Option<Self> {
-        Vec::decode(node, at, cx).map(Self::from_iter)
+        let Node::List(items) = node else {
+            cx.wrong_type(node, at, "a list");
+            return None;
+        };
+        // In a set nothing has a place that could be wrong for want of an element before it.
+        let read = |(index, item)| Capability::decode(item, &at.index(index), cx);
+        Some(items.iter().enumerate().filter_map(read).collect())
     }
 }
 
@@ -176,7 +186,14 @@ impl Decode for Pair {
         };
         let name = String::decode(name, &at.index(0), cx);
         let value = String::decode(value, &at.index(1), cx);
-        Some(Self(name?, value?))
+        if name.is_none() {
+            cx.taint(at);
+        }
+        Some(Self(name.unwrap_or_default(), value.unwrap_or_default()))
+    }
+
+    fn stand_in() -> Option<Self> {
+        Some(Self(String::new(), String::new()))
     }
 }
 
@@ -194,9 +211,10 @@ impl Decode for Env {
             }
             Node::Object(entries) => {
                 let read = |(key, node): &(String, Node)| {
-                    String::decode(node, &at.key(key), cx).map(|value| (key.clone(), value))
+                    let value = String::decode(node, &at.key(key), cx);
+                    (key.clone(), value.unwrap_or_default())
                 };
-                Some(Self(entries.iter().filter_map(read).collect()))
+                Some(Self(entries.iter().map(read).collect()))
             }
             _ => {
                 cx.wrong_type(

@@ -4,10 +4,11 @@ use super::decode::{Choice, Decode, Decoder, Fields, word};
 use super::node::Node;
 use crate::path::Path;
 use crate::{
-    Bind, Capability, Card, CardKind, Cgroup, Contract, CpuMax, DEFAULT_STOP_TIMEOUT_MS, DataFacet,
-    DeviceClass, Fake, Filesystem, Flow, FlowType, Flows, IoMax, Ipc, LegacyPayload, Mounts,
-    Namespaces, NativePayload, Netlink, Networking, Payload, Permissions, PriorityContext,
-    Reference, ReferenceKind, Rlimits, RunAs, Soma, StartLimit, Supervision, Tmpfs, WasmPayload,
+    Bind, Capability, CapabilitySet, Card, CardKind, Cgroup, Contract, CpuMax,
+    DEFAULT_STOP_TIMEOUT_MS, DataFacet, DeviceClass, Fake, Filesystem, Flow, FlowType, Flows,
+    IoMax, Ipc, LegacyPayload, Mounts, Namespaces, NativePayload, Netlink, Networking, Payload,
+    Permissions, PriorityContext, Reference, ReferenceKind, Rlimits, RunAs, Soma, StartLimit,
+    Supervision, Tmpfs, WasmPayload,
 };
 
 impl Decode for Card {
@@ -147,6 +148,10 @@ impl Decode for Contract {
             Choice::With(_, node) => Decode::decode(node, &at.key("After"), cx).map(Self::After),
         }
     }
+
+    fn stand_in() -> Option<Self> {
+        Some(Self::After(CapabilitySet::default()))
+    }
 }
 
 fn quorum(node: &Node, at: &Path<'_>, cx: &mut Decoder) -> Option<Contract> {
@@ -155,8 +160,8 @@ fn quorum(node: &Node, at: &Path<'_>, cx: &mut Decoder) -> Option<Contract> {
     let at_least = o.required("at_least", cx);
     o.finish(cx);
     Some(Contract::Quorum {
-        of: of?,
-        at_least: at_least?,
+        of: of.unwrap_or_default(),
+        at_least: at_least.unwrap_or_default(),
     })
 }
 
@@ -172,6 +177,11 @@ macro_rules! structs {
                 };
                 o.finish(cx);
                 Some(value)
+            }
+
+            fn stand_in() -> Option<Self> {
+                // As if it were an object without any keys; what that lacks is not to be told.
+                Self::decode(&Node::Object(Vec::new()), &Path::ROOT, &mut Decoder::default())
             }
         }
     )*};
@@ -247,9 +257,10 @@ fn restart(node: &Node, at: &Path<'_>, cx: &mut Decoder) -> Option<Supervision> 
     let initial = o.required("initial", cx);
     let max = o.required("max", cx);
     o.finish(cx);
+    // One that is not readable must not hide what is wrong with the other.
     Some(Supervision::Restart {
-        initial: initial?,
-        max: max?,
+        initial: initial.unwrap_or_default(),
+        max: max.unwrap_or_default(),
     })
 }
 
@@ -261,10 +272,25 @@ impl Decode for Flow {
         let pin_to = o.option("pin_to", cx);
         o.finish(cx);
         Some(Self {
-            name: name?,
-            ty: ty?,
+            name: name.unwrap_or_default(),
+            ty: ty.unwrap_or_else(no_type),
             pin_to,
         })
+    }
+
+    fn stand_in() -> Option<Self> {
+        Some(Self {
+            name: String::new(),
+            ty: no_type(),
+            pin_to: None,
+        })
+    }
+}
+
+/// Stands in for a type that is not readable.
+fn no_type() -> FlowType {
+    FlowType::Primitive {
+        name: String::new(),
     }
 }
 
@@ -304,9 +330,17 @@ impl Decode for Reference {
         let target_label = o.required_or_default("target_label", cx);
         o.finish(cx);
         Some(Self {
-            kind: kind?,
+            kind: kind.unwrap_or(ReferenceKind::Sibling),
             target_id,
             target_label,
+        })
+    }
+
+    fn stand_in() -> Option<Self> {
+        Some(Self {
+            kind: ReferenceKind::Sibling,
+            target_id: Default::default(),
+            target_label: String::new(),
         })
     }
 }

@@ -39,7 +39,8 @@ fn check_supervision(supervision: Supervision, at: &Path<'_>, findings: &mut Fin
     let at = at.key("Restart");
     findings.range(Rule::Backoff, &at.key("initial"), initial, 1..=u64::MAX);
     findings.range(Rule::Backoff, &at.key("max"), max, 1..=u64::MAX);
-    if initial > max {
+    let both_read = findings.is_sound(&at.key("initial")) && findings.is_sound(&at.key("max"));
+    if initial > max && both_read {
         let found = format!("initial {initial} ms above max {max} ms");
         let remedy = "the delay doubles from initial to max: correct one of the two";
         findings.add(
@@ -115,7 +116,7 @@ fn check_listen_permission(
         Networking::Full
     };
     let granted = card.permissions.networking;
-    if granted < needed && findings.is_sound(&card_at.key("permissions")) {
+    if granted < needed && findings.is_granted(card_at, "networking") {
         let finding = Finding::new(
             Rule::ListenPermission,
             format!(

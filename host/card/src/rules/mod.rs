@@ -62,6 +62,19 @@ impl Findings {
         !self.taints.touch(&at.to_string())
     }
 
+    /// The same of an object of which a rule asks one key: what is wrong with these others does not matter. A key
+    /// that nobody knows does, since it may be the one that is meant.
+    fn is_sound_but_for(&self, at: &Path<'_>, others: &[&str]) -> bool {
+        !self.taints.touch_but_for(&at.to_string(), others)
+    }
+
+    /// Whether a Card's permission of this name is the one that was written.
+    fn is_granted(&self, card: &Path<'_>, name: &str) -> bool {
+        let mut others = vec!["networking", "filesystem", "ipc", "processes"];
+        others.retain(|other| *other != name);
+        self.is_sound_but_for(&card.key("permissions"), &others)
+    }
+
     /// A path that must be absolute, without `..` and without NUL.
     fn absolute(&mut self, at: &Path<'_>, path: &str) {
         let climbs = path.split('/').any(|part| part == "..");

@@ -101,7 +101,7 @@ fn check_preopen(
         Filesystem::ReadWrite
     };
     let granted = card.permissions.filesystem;
-    if granted < needed && findings.is_sound(&card_at.key("permissions")) {
+    if granted < needed && findings.is_granted(card_at, "filesystem") {
         let finding = Finding::new(
             Rule::PreopenPermission,
             format!("permissions.filesystem = {:?}", granted.as_str()),
@@ -160,7 +160,7 @@ fn check_env(env: &Env, at: &Path<'_>, findings: &mut Findings) {
         check_nul(name, &pair, findings);
         check_nul(value, &pair, findings);
         let before = *first.entry(name).or_insert(index);
-        if before != index {
+        if before != index && !findings.taints.cover(&at.index(before).to_string()) {
             let expected = format!("another name than {}", at.index(before));
             let found = format!("{} again", quoted(name));
             let finding =

@@ -9,26 +9,20 @@ use crate::rule::Rule;
 use crate::{Capability, Card};
 
 pub(super) fn check(card: &Card, at: &Path<'_>, findings: &mut Findings) {
-    if findings.is_sound(&at.key("provides")) {
-        for provided in both(&card.provides, &card.requires) {
-            let finding = Finding::new(
-                Rule::ProvidesRequires,
-                provided.to_string(),
-                "nothing that the Card itself provides",
-                "remove it from provides or from requires",
-            );
-            findings.add(&at.key("requires"), finding);
-        }
+    // Of a set, what could be read is in it, whatever could not be.
+    for provided in both(&card.provides, &card.requires) {
+        let finding = Finding::new(
+            Rule::ProvidesRequires,
+            provided.to_string(),
+            "nothing that the Card itself provides",
+            "remove it from provides or from requires",
+        );
+        findings.add(&at.key("requires"), finding);
     }
     let contracts = at.key("contracts");
     for (index, contract) in card.contracts.iter().enumerate() {
-        check_contract(
-            contract,
-            &card.provides,
-            &contracts.index(index),
-            at,
-            findings,
-        );
+        let at = contracts.index(index);
+        check_contract(contract, &card.provides, &at, findings);
     }
     let flow = at.key("flow");
     check_flows(&card.flow.input, &flow.key("input"), findings);
@@ -57,11 +51,10 @@ fn check_contract(
     contract: &Contract,
     provides: &CapabilitySet,
     at: &Path<'_>,
-    card: &Path<'_>,
     findings: &mut Findings,
 ) {
     match contract {
-        Contract::Any(set) if set.is_empty() => {
+        Contract::Any(set) if set.is_empty() && findings.is_sound(&at.key("Any")) => {
             let expected = "at least one capability";
             let remedy = "name one, or remove the contract: of nothing, nothing can be provided";
             let finding = Finding::new(Rule::AnyEmpty, "an empty list", expected, remedy);
@@ -70,7 +63,7 @@ fn check_contract(
         Contract::Quorum { of, at_least } => {
             check_quorum(of, *at_least, &at.key("Quorum"), findings);
         }
-        Contract::Conflicts(set) if findings.is_sound(&card.key("provides")) => {
+        Contract::Conflicts(set) => {
             for provided in both(provides, set) {
                 let finding = Finding::new(
                     Rule::ConflictsProvides,
@@ -81,19 +74,20 @@ fn check_contract(
                 findings.add(&at.key("Conflicts"), finding);
             }
         }
-        Contract::Any(_) | Contract::Conflicts(_) | Contract::After(_) => {}
+        Contract::Any(_) | Contract::After(_) => {}
     }
 }
 
 fn check_quorum(of: &CapabilitySet, at_least: u32, at: &Path<'_>, findings: &mut Findings) {
+    if !findings.is_sound(&at.key("of")) {
+        return;
+    }
     if of.is_empty() {
         let expected = "at least one capability";
         let remedy = "name what is counted";
         let finding = Finding::new(Rule::Quorum, "an empty list", expected, remedy);
         findings.add(&at.key("of"), finding);
-    } else if !(1..=of.len() as u64).contains(&u64::from(at_least))
-        && findings.is_sound(&at.key("of"))
-    {
+    } else if !(1..=of.len() as u64).contains(&u64::from(at_least)) {
         let expected = format!(
             "1 to {}, the number of different capabilities in of",
             of.len()
