@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use arje_card::Pin;
 use arje_store::compiler::{Compiler, protocol::Cpu};
 use arje_store::{Index, MAX_RECORDS, Record, Sha256};
+use arje_verify::pins::Components;
 
 use crate::error::Error;
-use crate::pins::Components;
 use crate::tree::{Group, Tree};
 
 /// The store in the image.

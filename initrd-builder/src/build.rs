@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use arje_card::{Card, Payload, Pin, Visit};
 use arje_store::Sha256;
+use arje_verify::Findings;
+use arje_verify::modules::Modules;
+use arje_verify::pins::{self, Components};
 
 use crate::artifacts;
 use crate::busybox;
@@ -15,7 +18,6 @@ use crate::error::{Error, read_capped};
 use crate::kmod::{ModuleFolder, Selection};
 use crate::modcard;
 use crate::options::{Options, Program};
-use crate::pins::{self, Components};
 use crate::report::Summary;
 use crate::seed::{self, Loaded};
 use crate::skeleton;
@@ -54,8 +56,8 @@ pub struct Assembled {
 /// Builds the image and writes it to `out`, atomically: a reader sees the old file or the whole new one.
 ///
 /// # Errors
-/// [`Error`]: the first thing that stands in the way; lists of violations and of missing things are
-/// complete.
+/// [`Error`]: everything that is wrong with the Cards and that the image lacks for them, and the first thing that
+/// else stands in the way.
 pub fn build(options: &Options, out: &Path) -> Result<Summary, Error> {
     let assembled = assemble(options)?;
     let unpacked = cpio::pack(&assembled.tree, options.mtime)?;
@@ -75,55 +77,75 @@ pub fn build(options: &Options, out: &Path) -> Result<Summary, Error> {
 /// # Errors
 /// As [`build`].
 pub fn assemble(options: &Options) -> Result<Assembled, Error> {
-    let mut components = Components::default();
-    for folder in &options.components {
-        components.add_folder(folder)?;
-    }
-    // As in dev mode: a seed and its components can simply lie side by side.
-    let beside = options.seed.with_file_name("components");
-    if beside.is_dir() {
-        components.add_folder(&beside)?;
-    }
-    let mut cards = load_cards(options, &components)?;
+    let mut modules = open_modules(options)?;
+    let mut cards = load_cards(options, &mut modules)?;
     let mut assembly = Assembly::new(options);
-    skeleton::add(&mut assembly.tree, options)?;
-    assembly.add_helpers()?;
-    for program in &options.programs {
-        assembly.add_program(program, Group::Programs)?;
-    }
-    assembly.add_busybox()?;
-    if let Some(card) = assembly.add_kernel_modules()? {
-        cards[0].card.genesis.insert(0, card);
+    let loader = refuse_bad(&mut cards, assembly.gather(), &assembly.tree)?;
+    if let Some(card) = loader {
+        let seed = &mut cards[0];
+        seed.reading.document.card.genesis.insert(0, card);
         // The seed gained a Card: labels and identities must still be unique.
-        seed::validate(&cards[0])?;
+        let report = seed.reading.report();
+        if !report.is_empty() {
+            let findings = Findings::of_report(&report);
+            return Err(Error::cards([(seed.source.as_path(), &findings)], None));
+        }
     }
-    assembly.check(&cards, &components)?;
     assembly.add_cards(&cards)?;
-    assembly.add_modules(&cards, &components)?;
+    assembly.add_modules(&cards, modules.components())?;
     Ok(Assembled {
         tree: assembly.tree,
-        seed: cards.swap_remove(0).card,
+        seed: cards.swap_remove(0).reading.document.card,
         notes: assembly.notes,
     })
 }
 
+fn open_modules(options: &Options) -> Result<Modules, Error> {
+    let mut folders = options.components.clone();
+    // As in dev mode: a seed and its components can simply lie side by side.
+    let beside = options.seed.with_file_name("components");
+    if beside.is_dir() {
+        folders.push(beside);
+    }
+    Ok(Modules::of_folders(&folders)?)
+}
+
 /// The seed first, then the fragments.
-fn load_cards(options: &Options, components: &Components) -> Result<Vec<Loaded>, Error> {
-    let mut cards = vec![seed::load(&options.seed, components)?];
+fn load_cards(options: &Options, modules: &mut Modules) -> Result<Vec<Loaded>, Error> {
+    let mut cards = vec![seed::load(&options.seed, modules)?];
     if let Some(folder) = &options.fragments {
         for path in seed::fragments(folder)? {
-            cards.push(seed::load(&path, components)?);
+            cards.push(seed::load(&path, modules)?);
         }
     }
-    let changes: Vec<String> = cards
-        .iter()
-        .flat_map(|loaded| &loaded.changes)
-        .map(ToString::to_string)
-        .collect();
-    if options.locked && !changes.is_empty() {
-        return Err(Error::Locked(changes));
+    if options.locked {
+        cards.iter_mut().for_each(Loaded::refuse_changes);
     }
     Ok(cards)
+}
+
+/// Refuses everything at once: what is wrong with the Cards, what the image lacks, and what kept it from being gathered,
+/// in which case nobody knows what it lacks.
+fn refuse_bad<T>(
+    cards: &mut [Loaded],
+    gathered: Result<T, Error>,
+    tree: &Tree,
+) -> Result<T, Error> {
+    if gathered.is_ok() {
+        cards
+            .iter_mut()
+            .for_each(|loaded| loaded.judge_against(tree));
+    }
+    if cards
+        .iter()
+        .all(|loaded| loaded.findings.problems.is_empty())
+    {
+        return gathered;
+    }
+    let files = cards
+        .iter()
+        .map(|loaded| (loaded.source.as_path(), &loaded.findings));
+    Err(Error::cards(files, gathered.err()))
 }
 
 struct Assembly<'o> {
@@ -141,6 +163,17 @@ impl<'o> Assembly<'o> {
             tree: Tree::new(),
             notes: Vec::new(),
         }
+    }
+
+    /// Everything of the image but the Cards and their components; returns the Card that loads kernel modules.
+    fn gather(&mut self) -> Result<Option<Card>, Error> {
+        skeleton::add(&mut self.tree, self.options)?;
+        self.add_helpers()?;
+        for program in &self.options.programs {
+            self.add_program(program, Group::Programs)?;
+        }
+        self.add_busybox()?;
+        self.add_kernel_modules()
     }
 
     fn add_helpers(&mut self) -> Result<(), Error> {
@@ -268,28 +301,20 @@ impl<'o> Assembly<'o> {
         Ok(modcard::card(&selection))
     }
 
-    fn check(&self, cards: &[Loaded], components: &Components) -> Result<(), Error> {
-        let missing: Vec<String> = cards
-            .iter()
-            .flat_map(|loaded| seed::missing(&loaded.card, &self.tree, components))
-            .collect();
-        if missing.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Missing(missing))
-        }
-    }
-
     fn add_cards(&mut self, cards: &[Loaded]) -> Result<(), Error> {
         for (index, loaded) in cards.iter().enumerate() {
+            let file = loaded.source.display();
+            let warnings = loaded.findings.warnings.iter();
+            self.notes
+                .extend(warnings.map(|warning| format!("{file}: warning: {warning}")));
             self.notes.extend(pins::by_component(&loaded.changes));
             let path = match (index, loaded.source.file_name().and_then(|n| n.to_str())) {
                 (0, _) | (_, None) => skeleton::SEED.to_owned(),
                 (_, Some(name)) => format!("{}/{name}", skeleton::FRAGMENTS),
             };
-            let text = loaded.card.to_json().map_err(|error| Error::Seed {
-                path: loaded.source.clone(),
-                violations: vec![error.to_string()],
+            let text = loaded.card().to_json().map_err(|error| Error::Option {
+                name: "--seed",
+                reason: format!("{file}: {error}"),
             })?;
             self.tree
                 .add_file(&path, text.into_bytes(), 0o644, Group::Seed)?;
@@ -301,7 +326,7 @@ impl<'o> Assembly<'o> {
     fn add_modules(&mut self, cards: &[Loaded], components: &Components) -> Result<(), Error> {
         let mut pinned: Vec<(Pin, &str)> = cards
             .iter()
-            .flat_map(|loaded| loaded.card.walk())
+            .flat_map(|loaded| loaded.card().walk())
             .filter_map(|Visit { card, .. }| match &card.payload {
                 Payload::Wasm(wasm) => Some((wasm.module_sha256, card.label.as_str())),
                 Payload::Native(_) | Payload::Virtual | Payload::Legacy(_) => None,

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use arje_verify::{Findings, FolderError};
+
 /// Why an image could not be built.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -72,17 +74,15 @@ pub enum Error {
         /// What to do.
         remedy: String,
     },
-    /// The seed or a session fragment is not valid. Every violation is listed.
-    Seed {
-        /// The file.
-        path: PathBuf,
-        /// One line each, with its JSON path.
-        violations: Vec<String>,
+    /// The seed or session fragments cannot become an image.
+    Cards {
+        /// How many things are wrong with them.
+        errors: usize,
+        /// Each of these, and what is odd beside, a line each: the file, the place, what to do.
+        lines: Vec<String>,
+        /// What else stands in the way of the image.
+        also: Option<Box<Error>>,
     },
-    /// What the Cards name is not in the image-to-be. Every missing thing is listed.
-    Missing(Vec<String>),
-    /// `--locked` was given and the components at hand have other hashes than the seed's pins.
-    Locked(Vec<String>),
     /// A component could not be compiled or stored.
     Module {
         /// The Card that pins it.
@@ -114,6 +114,47 @@ impl Error {
             action,
             path,
             source,
+        }
+    }
+
+    /// What was found in Card files, and what else stands in the way.
+    pub(crate) fn cards<'f>(
+        files: impl IntoIterator<Item = (&'f Path, &'f Findings)>,
+        also: Option<Self>,
+    ) -> Self {
+        let (mut errors, mut lines) = (0, Vec::new());
+        for (file, findings) in files {
+            errors += findings.problems.len();
+            let file = file.display();
+            lines.extend(
+                findings
+                    .lines()
+                    .iter()
+                    .map(|line| format!("{file}: {line}")),
+            );
+        }
+        let also = also.map(Box::new);
+        Self::Cards {
+            errors,
+            lines,
+            also,
+        }
+    }
+}
+
+impl From<FolderError> for Error {
+    fn from(error: FolderError) -> Self {
+        match error {
+            FolderError::Io {
+                action,
+                path,
+                source,
+            } => Self::Io {
+                action,
+                path,
+                source,
+            },
+            FolderError::TooLarge { what, found, cap } => Self::TooLarge { what, found, cap },
         }
     }
 }
@@ -148,30 +189,19 @@ impl fmt::Display for Error {
                 searched,
                 remedy,
             } => write!(f, "no {what} (looked at {}); {remedy}", paths(searched)),
-            Self::Seed { path, violations } => {
+            Self::Cards {
+                errors,
+                lines,
+                also,
+            } => {
                 write!(
                     f,
-                    "{}: {}",
-                    path.display(),
-                    count(violations.len(), "violation")
+                    "nothing was built: {} in the Cards",
+                    count(*errors, "error")
                 )?;
-                lines(f, violations)
-            }
-            Self::Missing(items) => {
-                write!(
-                    f,
-                    "the image would lack {} that Cards name",
-                    count(items.len(), "thing")
-                )?;
-                lines(f, items)
-            }
-            Self::Locked(changes) => {
-                write!(
-                    f,
-                    "--locked: the components at hand would change {}; run `ente pin` on the seed or build the pinned components",
-                    count(changes.len(), "pin")
-                )?;
-                lines(f, changes)
+                lines.iter().try_for_each(|line| write!(f, "\n  {line}"))?;
+                also.iter()
+                    .try_for_each(|error| write!(f, "\n  also: {error}"))
             }
             Self::Module { label, pin, reason } => {
                 write!(f, "Card {label:?}: module {pin}: {reason}")
@@ -189,10 +219,6 @@ impl std::error::Error for Error {
             _ => None,
         }
     }
-}
-
-fn lines(f: &mut fmt::Formatter<'_>, items: &[String]) -> fmt::Result {
-    items.iter().try_for_each(|item| write!(f, "\n  {item}"))
 }
 
 fn count(n: usize, noun: &str) -> String {

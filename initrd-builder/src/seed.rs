@@ -1,132 +1,124 @@
-//! The seed and the session fragments: reading, pinning, validating, and looking whether the image has what
-//! their Cards name.
+//! The seed and the session fragments: reading them, pinning them, and everything that is wrong with them, so that
+//! it is told in one go.
 
 use std::path::{Path, PathBuf};
 
-use arje_card::{Card, Document, Format, LoadError, Payload, Report, Visit};
+use arje_card::{Card, Document, LoadError, Reading};
+use arje_verify::modules::Modules;
+use arje_verify::pins::{PinChange, resolve};
+use arje_verify::{Findings, Place, Problem, verify_reading};
 
-use crate::elf;
 use crate::error::Error;
-use crate::pins::{Components, PinChange, PinProblem, resolve};
-use crate::tree::{Node, Tree};
+use crate::lacks;
+use crate::tree::Tree;
 
 /// Session fragments in one folder: a machine has a handful of sessions.
 const MAX_FRAGMENTS: usize = 256;
 
-/// A Card file that goes into the image, pinned and valid.
+/// A Card file that is to go into the image, pinned and judged.
 #[derive(Debug, Clone)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// Where it was read from.
     pub source: PathBuf,
-    /// The Card.
-    pub card: Card,
+    /// What could be read.
+    pub reading: Reading,
     /// The pins that differ from the file's.
     pub changes: Vec<PinChange>,
+    /// What is wrong and what is odd.
+    pub findings: Findings,
 }
 
-/// Reads a Card file, sets the pins of Cards that name their component, and applies every rule.
-///
-/// # Errors
-/// [`Error::Seed`] with everything that is wrong; [`Error::Io`].
-pub fn load(path: &Path, components: &Components) -> Result<Loaded, Error> {
-    let mut document = match Document::load_unchecked(path) {
-        Ok(document) => document,
-        // The checked reader also applies the rules to what has the right shape: one list of everything.
-        Err(LoadError::Invalid { report, .. }) => {
-            return Err(match Document::load(path) {
-                Err(error) => refused(path, error),
-                Ok(_) => invalid(path, &report),
-            });
+impl Loaded {
+    /// The Card.
+    pub fn card(&self) -> &Card {
+        &self.reading.document.card
+    }
+
+    /// Adds what the image would lack.
+    pub fn judge_against(&mut self, tree: &Tree) {
+        let lacking = lacks::judge(&self.reading, tree);
+        self.findings.problems.extend(lacking);
+    }
+
+    /// Adds the pins that are not those of the file: for `--locked`.
+    pub fn refuse_changes(&mut self) {
+        for change in &self.changes {
+            let found = self
+                .reading
+                .walk()
+                .find(|visit| visit.card.label == change.label);
+            let path = found.map_or_else(|| "$".to_owned(), |visit| visit.path);
+            let place = Place::of(format!("{path}.payload.Wasm.module_sha256"), &change.label);
+            let text = format!(
+                "--locked: found the pin {}; expected {}, the sha256 of {}.wasm; run `ente pin` on the seed or build \
+                 the pinned component",
+                change.old, change.new, change.module
+            );
+            self.findings.problems.push(Problem::at(place, text));
         }
-        Err(error) => return Err(refused(path, error)),
-    };
-    let resolution = resolve(&mut document.card, components);
-    let mut violations: Vec<String> = resolution
-        .problems
-        .iter()
-        .filter(|problem| !is_satisfied(problem, components))
-        .map(ToString::to_string)
-        .collect();
-    violations.extend(broken_rules(&document));
-    if !violations.is_empty() {
-        return Err(Error::Seed {
-            path: path.to_owned(),
-            violations,
-        });
     }
-    Ok(Loaded {
-        source: path.to_owned(),
-        card: document.card,
-        changes: resolution.changes,
-    })
 }
 
-/// Applies the rules once more, to a Card that was changed after it was read.
+/// Reads a Card file, sets the pins of Cards that name their component, and judges it.
 ///
 /// # Errors
-/// [`Error::Seed`].
-pub fn validate(loaded: &Loaded) -> Result<(), Error> {
-    loaded
-        .card
-        .validate()
-        .map_err(|report| invalid(&loaded.source, &report))
-}
-
-/// A name that is not at hand does no harm when the pinned component is.
-fn is_satisfied(problem: &PinProblem, components: &Components) -> bool {
-    match problem {
-        PinProblem::Unknown { pin, .. } => components.wasm(*pin).is_some(),
-        PinProblem::NotAString { .. } | PinProblem::NotWasm { .. } => false,
-    }
-}
-
-/// Applies the rules to the document as it would be written, so that paths are those of the file.
-fn broken_rules(document: &Document) -> Vec<String> {
-    let as_json = Document {
-        format: Format::Json,
-        ..document.clone()
+/// [`Error::Io`]; [`Error::Cards`] for a file that is too large. All else that is wrong is in the findings.
+pub(crate) fn load(path: &Path, modules: &mut Modules) -> Result<Loaded, Error> {
+    let mut loaded = Loaded {
+        source: path.to_owned(),
+        reading: Reading::of(Card::new(
+            Default::default(),
+            "",
+            Default::default(),
+            Default::default(),
+        )),
+        changes: Vec::new(),
+        findings: Findings::default(),
     };
-    match as_json.to_text() {
-        Ok(text) => match Document::parse(text.as_bytes(), Format::Json) {
-            Ok(_) => Vec::new(),
-            Err(report) => lines(&report),
-        },
-        Err(error) => vec![error.to_string()],
+    match Reading::load(path) {
+        Ok(reading) => loaded.reading = reading,
+        Err(LoadError::Invalid { report, .. }) => {
+            loaded.findings = Findings::of_report(&report);
+            return Ok(loaded);
+        }
+        Err(error) => return Err(unreadable(path, error)),
     }
+    loaded.changes = resolve(&mut loaded.reading.document.card, modules.components()).changes;
+    loaded.findings = verify_reading(&loaded.reading, Some(modules));
+    Ok(loaded)
 }
 
-fn refused(path: &Path, error: LoadError) -> Error {
+/// Reads the Card of a seed that was packed before. Its rules were applied then.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Cards`] when it does not have the shape of a Card.
+pub fn read(path: &Path) -> Result<Card, Error> {
+    let document = Document::load_unchecked(path).map_err(|error| unreadable(path, error))?;
+    Ok(document.card)
+}
+
+fn unreadable(path: &Path, error: LoadError) -> Error {
     match error {
         LoadError::Io { file, source } => Error::Io {
             action: "read",
             path: file,
             source,
         },
-        LoadError::Invalid { report, .. } => invalid(path, &report),
-        other => Error::Seed {
-            path: path.to_owned(),
-            violations: vec![other.to_string()],
-        },
+        LoadError::Invalid { report, .. } => {
+            Error::cards([(path, &Findings::of_report(&report))], None)
+        }
+        LoadError::TooLarge { .. } => {
+            let problem = Problem {
+                place: None,
+                text: error.to_string(),
+            };
+            let findings = Findings {
+                problems: vec![problem],
+                ..Findings::default()
+            };
+            Error::cards([(path, &findings)], None)
+        }
     }
-}
-
-fn invalid(path: &Path, report: &Report) -> Error {
-    Error::Seed {
-        path: path.to_owned(),
-        violations: lines(report),
-    }
-}
-
-fn lines(report: &Report) -> Vec<String> {
-    let mut lines: Vec<String> = report
-        .violations()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    if report.omitted() > 0 {
-        lines.push(format!("and {} more", report.omitted()));
-    }
-    lines
 }
 
 /// The session fragments in a folder, sorted: `session-NAME.card.json`.
@@ -152,54 +144,4 @@ pub fn fragments(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     }
     found.sort();
     Ok(found)
-}
-
-/// What the Cards name and the image has not, one line each.
-pub fn missing(card: &Card, tree: &Tree, components: &Components) -> Vec<String> {
-    let mut missing = Vec::new();
-    for Visit { card, path, .. } in card.walk() {
-        let lacking = match &card.payload {
-            Payload::Wasm(wasm) => lacks_module(wasm.module_sha256, components),
-            Payload::Native(native) => lacks_program(&native.exec, tree),
-            Payload::Legacy(legacy) => lacks_program(&legacy.exec, tree),
-            Payload::Virtual => None,
-        };
-        if let Some(lacking) = lacking {
-            missing.push(format!("Card {:?} ({path}): {lacking}", card.label));
-        }
-    }
-    missing
-}
-
-fn lacks_module(pin: arje_card::Pin, components: &Components) -> Option<String> {
-    components.wasm(pin).is_none().then(|| {
-        format!(
-            "module {pin} is neither in components/ beside the seed nor in the folders given with --components; build it, or pin the one at hand with `ente pin`"
-        )
-    })
-}
-
-fn lacks_program(exec: &str, tree: &Tree) -> Option<String> {
-    let Some((path, entry)) = tree.resolve(exec) else {
-        return Some(format!(
-            "exec {exec} is not in the image; add it with --bin {exec}=FILE"
-        ));
-    };
-    if !tree.is_executable(&path) {
-        return Some(format!(
-            "exec {exec} is not an executable file in the image"
-        ));
-    }
-    lacks_interpreter(exec, entry, tree)
-}
-
-/// A script needs the program in its first line.
-fn lacks_interpreter(exec: &str, entry: &crate::tree::Entry, tree: &Tree) -> Option<String> {
-    let Node::File(data) = &entry.node else {
-        return None;
-    };
-    let interpreter = elf::script_interpreter(data)?;
-    (!tree.is_executable(&interpreter)).then(|| {
-        format!("exec {exec} is a script for {interpreter}, which is not in the image; add it with --bin {interpreter}=FILE")
-    })
 }

@@ -18,7 +18,6 @@ use arje_qemu::milestones::{of_any_seed, of_seed};
 use arje_qemu::{Error, Machine};
 use clap::Parser;
 use initrd_builder::cli::{Environment, ImageArgs};
-use initrd_builder::pins::Components;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -62,7 +61,7 @@ fn run_check(arguments: &Check) -> Result<bool, Error> {
     let (image, packed) = image_of(&arguments.subject, &arguments.image, &kernel)?;
     let seed = match (packed, &arguments.seed) {
         (Some(packed), _) => Some(packed),
-        (None, Some(path)) => Some(initrd_builder::seed::load(path, &Components::default())?.card),
+        (None, Some(path)) => Some(initrd_builder::seed::read(path)?),
         (None, None) => None,
     };
     let plan = Plan {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::Card;
 use crate::path::Path;
 use crate::read::text;
+use crate::reading::Reading;
 use crate::report::Report;
 use crate::rules::{self, Findings};
 use crate::warning::{self, Warning};
@@ -55,17 +56,9 @@ impl Document {
     /// # Errors
     /// Everything that is wrong, in shape and by the rules.
     pub fn parse(bytes: &[u8], format: Format) -> Result<Self, Report> {
-        let shape = text::read(bytes, format)?;
-        let mut findings = Findings::new(shape.report, shape.taints);
-        let root = Path::ROOT.key(text::WRAPPER);
-        let root = if shape.wrapped { &root } else { &Path::ROOT };
-        rules::check(&shape.card, root, &mut findings);
-        findings.into_report().into_result()?;
-        Ok(Self {
-            card: shape.card,
-            format,
-            wrapped: shape.wrapped,
-        })
+        let reading = Reading::parse(bytes, format)?;
+        reading.report().into_result()?;
+        Ok(reading.document)
     }
 
     /// Reads a text without applying the rules: for tools that complete an unfinished Card.
@@ -98,26 +91,10 @@ impl Document {
         Self::load_with(file.as_ref(), Self::parse_unchecked)
     }
 
-    /// Reads what can be read of a file, whatever is wrong with its shape: the rest is as if it were not there. Good
-    /// for nothing but telling more about a file that is refused.
-    ///
-    /// # Errors
-    /// The file cannot be read, is too large, or holds no tree at all.
-    pub fn load_partly(file: impl AsRef<FilePath>) -> Result<Self, LoadError> {
-        Self::load_with(file.as_ref(), |bytes, format| {
-            let shape = text::read(bytes, format)?;
-            Ok(Self {
-                card: shape.card,
-                format,
-                wrapped: shape.wrapped,
-            })
-        })
-    }
-
-    fn load_with(
+    pub(crate) fn load_with<T>(
         file: &FilePath,
-        parse: fn(&[u8], Format) -> Result<Self, Report>,
-    ) -> Result<Self, LoadError> {
+        parse: fn(&[u8], Format) -> Result<T, Report>,
+    ) -> Result<T, LoadError> {
         let bytes = read_capped(file)?;
         parse(&bytes, Format::of(file)).map_err(|report| LoadError::Invalid {
             file: file.to_owned(),

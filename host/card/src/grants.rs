@@ -241,15 +241,17 @@ pub enum SurplusReason {
 
 impl fmt::Display for Surplus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            label,
-            import,
-            reason,
-        } = self;
-        write!(f, "Card {label:?}: the component imports {import}, ")?;
-        match reason {
-            SurplusReason::NotGranted { needs, granted } => write!(
-                f,
+        write!(f, "Card {:?}: {}", self.label, self.refusal())
+    }
+}
+
+impl Surplus {
+    /// The import, why it is refused, and what to do, without the Card's label.
+    #[must_use]
+    pub fn refusal(&self) -> String {
+        let Self { import, reason, .. } = self;
+        let why = match reason {
+            SurplusReason::NotGranted { needs, granted } => format!(
                 "which needs {needs}; found {:?}; grant it in the Card or use another component",
                 granted.as_str()
             ),
@@ -257,15 +259,15 @@ impl fmt::Display for Surplus {
                 interface,
                 version: (major, minor, patch),
                 ..
-            }) => write!(
-                f,
+            }) => format!(
                 "but this host has {interface}@{major}.{minor}.{patch}; build the component against that"
             ),
-            SurplusReason::Unknown => write!(
-                f,
+            SurplusReason::Unknown => {
                 "which this host does not have; no permission allows it; build the component without it"
-            ),
-        }
+                    .to_owned()
+            }
+        };
+        format!("the component imports {import}, {why}")
     }
 }
 

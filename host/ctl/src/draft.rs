@@ -11,10 +11,9 @@ use arje_card::{
     Payload, Permissions, Pin, Report, Supervision, WasmPayload,
 };
 use arje_store::Sha256;
-use initrd_builder::pins::MODULE_KEY;
-
-use crate::component::{Component, NotAComponent};
-use crate::entry::{self, MissingEntry};
+use arje_verify::component::{Component, NotAComponent};
+use arje_verify::entry::{self, MissingEntry};
+use arje_verify::pins::MODULE_KEY;
 
 /// The delays of a restarted Ente: short enough not to be noticed at first, then out of the way.
 const RESTART: Supervision = Supervision::Restart {

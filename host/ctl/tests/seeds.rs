@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use arje_card::{Card, Document, Format, Payload, Pin};
-use ente::verify::verify;
+use arje_verify::verify;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../seeds")

@@ -1,9 +1,8 @@
 //! Finding, reading and completing the Seed Card.
 
-use crate::platform;
-use arje_card::Card;
+use arje_card::{Card, LoadError, Reading};
 use arje_native::cgroup::Support;
-use arje_supervisor::{Event, EventKind, Millis, Supervisor};
+use arje_verify::{Findings, Machine, judge};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +27,15 @@ pub struct Seed {
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadSeed(pub Vec<String>);
 
+impl BadSeed {
+    /// What was found in a file, as `ente verify` prints it.
+    fn of(path: &Path, findings: &Findings) -> Self {
+        let file = path.display();
+        let lines = findings.lines().into_iter();
+        Self(lines.map(|line| format!("{file}: {line}")).collect())
+    }
+}
+
 impl fmt::Display for BadSeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("\n"))
@@ -49,13 +57,10 @@ pub fn find_in_image() -> PathBuf {
 ///
 /// # Errors
 ///
-/// The seed cannot be read, is invalid, or asks for something that cannot be enforced here. A bad
-/// fragment is not an error: it is a warning, and the base boots.
+/// The seed cannot be read, breaks rules, asks for something that cannot be enforced here, or cannot come to
+/// life: all of it, not the first of it. A bad fragment is not an error: it is a warning, and the base boots.
 pub fn load(path: &Path, session: Option<&str>, support: &Support) -> Result<Seed, BadSeed> {
-    let mut card = read(path)?;
-    let mut warnings: Vec<String> = card.warnings().iter().map(ToString::to_string).collect();
-    // Reading has validated it, and the core is about to adopt it; only this is left to ask.
-    enforceable(&card, support)?;
+    let (mut card, mut warnings) = read(path, support)?;
     if let Some(name) = session {
         warnings.extend(append_session(&mut card, name, support));
     }
@@ -66,9 +71,21 @@ pub fn load(path: &Path, session: Option<&str>, support: &Support) -> Result<See
     })
 }
 
-fn read(path: &Path) -> Result<Card, BadSeed> {
-    Card::load(path)
-        .map_err(|error| BadSeed(error.to_string().lines().map(str::to_owned).collect()))
+/// A file with a Card that can be booted, and what is odd about it.
+fn read(path: &Path, support: &Support) -> Result<(Card, Vec<String>), BadSeed> {
+    let reading = match Reading::load(path) {
+        Ok(reading) => reading,
+        Err(LoadError::Invalid { report, .. }) => {
+            return Err(BadSeed::of(path, &Findings::of_report(&report)));
+        }
+        Err(error) => return Err(BadSeed(vec![error.to_string()])),
+    };
+    let findings = judge(&reading, Machine::This(support));
+    if !findings.problems.is_empty() {
+        return Err(BadSeed::of(path, &findings));
+    }
+    let warnings = findings.warnings.iter().map(ToString::to_string);
+    Ok((reading.document.card, warnings.collect()))
 }
 
 /// Appends `session-NAME.card.json`; the warnings that came of it.
@@ -84,12 +101,19 @@ fn append_session(card: &mut Card, name: &str, support: &Support) -> Vec<String>
     }
     let path = Path::new(FRAGMENTS).join(format!("session-{name}.card.json"));
     let mut with = card.clone();
-    let appended = read(&path).and_then(|fragment| {
+    let appended = read(&path, support).and_then(|(fragment, _)| {
         let skipped = arje_card::append_fragment(&mut with, fragment);
-        bootable(&with, support).map(|()| skipped)
+        // Each can be booted; whether both together can, is another question.
+        let reading = Reading::of(with);
+        let findings = judge(&reading, Machine::This(support));
+        if findings.problems.is_empty() {
+            Ok((reading.document.card, skipped))
+        } else {
+            Err(BadSeed::of(&path, &findings))
+        }
     });
     match appended {
-        Ok(skipped) => {
+        Ok((with, skipped)) => {
             *card = with;
             let known = skipped.into_iter();
             known
@@ -101,29 +125,4 @@ fn append_session(card: &mut Card, name: &str, support: &Support) -> Vec<String>
             .map(|line| format!("session {name}: {line}; booting without it"))
             .collect(),
     }
-}
-
-/// Whether this version, on this machine, does all that the tree asks for.
-fn enforceable(card: &Card, support: &Support) -> Result<(), BadSeed> {
-    match platform::problems(card, support) {
-        problems if problems.is_empty() => Ok(()),
-        problems => Err(BadSeed(problems)),
-    }
-}
-
-/// Whether a tree put together here can come to life: valid as a whole, nothing in it that this version cannot
-/// do, and nothing that the supervisor refuses (a circle, for example).
-fn bootable(card: &Card, support: &Support) -> Result<(), BadSeed> {
-    let lines = |text: String| BadSeed(text.lines().map(str::to_owned).collect());
-    card.validate()
-        .map_err(|report| lines(report.to_string()))?;
-    enforceable(card, support)?;
-    let adopt = EventKind::Adopt {
-        parent: None,
-        cards: vec![card.clone()],
-    };
-    let tried = Supervisor::new().step(Event::new(Millis(0), adopt));
-    tried
-        .map(drop)
-        .map_err(|refusal| lines(refusal.to_string()))
 }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use archive::Read;
 use arje_store::Store;
-use initrd_builder::{Error, Program, build};
+use initrd_builder::{Program, build};
 use serde_json::{Value, json};
 use workshop::*;
 
@@ -79,7 +79,7 @@ fn the_layout() {
     let text = summary.to_string();
     for part in [
         "arje: ",
-        "modules: 1 entries, 15 bytes",
+        &format!("modules: 1 entries, {} bytes", hello_wasm().len()),
         &summary.sha256,
         "packed",
         "/ente/aot/index",
@@ -116,7 +116,8 @@ fn the_store_in_the_image_is_one_that_the_store_reads() {
     let artifact = store
         .artifact(hello().parse().unwrap(), ENGINE.parse().unwrap())
         .unwrap();
-    assert_eq!(artifact.bytes(), b"compiled hello component");
+    let compiled = [b"compiled ".as_slice(), &hello_wasm()].concat();
+    assert_eq!(artifact.bytes(), compiled);
 }
 
 #[test]
@@ -204,11 +205,18 @@ fn names_are_pinned_and_locked_pins_stay() {
     assert!(summary.to_string().contains(&stale), "the change is told");
 
     options.locked = true;
-    let Err(Error::Locked(changes)) = workshop.build(&options) else {
-        panic!("built");
-    };
-    assert!(
-        changes[0].contains("one") && changes[0].contains(&stale) && changes[0].contains(&hello())
+    std::fs::remove_file(workshop.path("image.zst")).unwrap();
+    let pinned = hello();
+    assert_eq!(
+        workshop.refused(&options),
+        [
+            "nothing was built: 1 error in the Cards".to_owned(),
+            format!(
+                "seed.card.json: error: $.genesis[0].payload.Wasm.module_sha256 (Card \"one\"): --locked: found the pin \
+                 {stale}; expected {pinned}, the sha256 of hello.wasm; run `ente pin` on the seed or build the pinned \
+                 component"
+            ),
+        ]
     );
     let mut options = workshop.options(&seed(vec![named(&hello())]));
     options.locked = true;
@@ -247,7 +255,12 @@ fn session_fragments_are_packed_and_checked() {
         "fragments/session-kiosk.card.json",
         broken.to_string().as_bytes(),
     );
-    assert!(matches!(workshop.build(&options), Err(Error::Missing(_))));
+    std::fs::remove_file(workshop.path("image.zst")).unwrap();
+    assert_eq!(
+        workshop.refused(&options)[1],
+        "fragments/session-kiosk.card.json: error: $.genesis[0].payload.Native.exec (Card \"k\"): exec /no is not in the \
+         image; add it with --bin /no=FILE"
+    );
 }
 
 #[test]
@@ -290,5 +303,8 @@ fn kernel_modules_come_with_a_card_that_loads_them() {
     let mut clash = workshop.options(&seed(vec![native(1, "modules-load", "/bin/sh")]));
     clash.modules.clone_from(&options.modules);
     clash.modules_dir.clone_from(&options.modules_dir);
-    assert!(matches!(workshop.build(&clash), Err(Error::Seed { .. })));
+    std::fs::remove_file(workshop.path("image.zst")).unwrap();
+    let refused = workshop.refused(&clash);
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(refused[1].contains("[label-duplicate]"), "{refused:?}");
 }

@@ -36,7 +36,7 @@ impl Workshop {
         }
         workshop.script("helpers/ente-compile", COMPILER);
         workshop.script("busybox", BUSYBOX);
-        workshop.put("components/hello.wasm", b"hello component");
+        workshop.put("components/hello.wasm", &hello_wasm());
         workshop.put("components/unused.wasm", b"nobody pins this");
         workshop
     }
@@ -67,6 +67,16 @@ impl Workshop {
         }
     }
 
+    /// What is said of Cards that cannot be packed, a line each.
+    pub fn refused(&self, options: &Options) -> Vec<String> {
+        let refused = self.build(options).unwrap_err();
+        assert!(matches!(refused, Error::Cards { .. }), "{refused}");
+        assert!(!self.path("image.zst").exists());
+        let folder = format!("{}/", self.0.path().display());
+        let text = refused.to_string().replace(&folder, "");
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+
     pub fn build(&self, options: &Options) -> Result<(Summary, Vec<Read>), Error> {
         let out = self.path("image.zst");
         let summary = build(options, &out)?;
@@ -78,8 +88,21 @@ impl Workshop {
     }
 }
 
+/// A command that needs nothing.
+pub fn hello_wasm() -> Vec<u8> {
+    wat::parse_str(
+        r#"(component
+            (core module $m (func (export "f")))
+            (core instance $i (instantiate $m))
+            (func $f (canon lift (core func $i "f")))
+            (instance $e (export "run" (func $f)))
+            (export "wasi:cli/run@0.2.0" (instance $e)))"#,
+    )
+    .unwrap()
+}
+
 pub fn hello() -> String {
-    Sha256::of(b"hello component").to_string()
+    Sha256::of(&hello_wasm()).to_string()
 }
 
 pub fn id(n: u32) -> String {

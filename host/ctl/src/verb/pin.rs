@@ -4,10 +4,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use arje_card::{Document, LoadError};
+use arje_verify::modules::Modules;
+use arje_verify::pins::{self, PinProblem, Resolution};
 use clap::Args;
 use ente::file;
-use ente::modules::Modules;
-use initrd_builder::pins::{self, PinProblem, Resolution};
 
 use super::{Failure, Outcome, count};
 

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use arje_card::LoadError;
+use arje_verify::modules::Modules;
+use arje_verify::{Findings, verify};
 use clap::Args;
-use ente::modules::Modules;
-use ente::verify::{Findings, verify};
 use serde_json::{Value, json};
 
 use super::{Failure, Outcome, count};

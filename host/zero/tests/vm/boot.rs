@@ -135,6 +135,9 @@ fn a_bad_seed_lists_all_that_is_wrong_and_opens_the_rescue_shell() {
     bad["genesis"][0]["payload"]["Native"]["exec"] = json!("bin/sh");
     bad["genesis"][0]["soma"] = json!({"rlimits": {"nofile": 0}});
     bad["genesis"][0]["label"] = json!("");
+    bad["genesis"][0]["liveness_ms"] = json!("often");
+    bad["genesis"][0]["prioritty"] = json!("high");
+    bad["genesis"][0]["dbus"] = json!({});
     let bad = bad.to_string();
     let image = changed(&image, "/ente/seed.card.json", |data| {
         *data = bad.clone().into_bytes()
@@ -146,6 +149,9 @@ fn a_bad_seed_lists_all_that_is_wrong_and_opens_the_rescue_shell() {
         "$.genesis[0].payload.Native.exec",
         "$.genesis[0].soma.rlimits.nofile",
         "$.genesis[0].label",
+        "$.genesis[0].liveness_ms",
+        "$.genesis[0].dbus: ",
+        "unknown key \"prioritty\", kept and without effect; did you mean \"priority\"?",
         "rescue: the seed /ente/seed.card.json cannot be booted",
     ] {
         assert!(console.contains(violation), "{violation} in {console}");
@@ -173,7 +179,7 @@ fn what_cannot_be_enforced_is_not_booted() {
     });
     let booted = Booted::with_tree(folder(), &image, |_| {});
     booted.wait("rescue# ");
-    booted.wait("Card `shell`: dbus: ");
+    booted.wait("$.genesis[0].dbus (Card \"shell\"): ");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What `soma.cgroup` says is enforced, by a kernel that has the controllers.
 
 use crate::devices::Disk;
-use crate::machine::{self, Booted, folder, kernel, native, seed, shell, tree, tree_with};
+use crate::machine::{self, Booted, changed, folder, kernel, native, seed, shell, tree, tree_with};
 use serde_json::{Value, json};
 
 /// A native Card with a cgroup named like itself.
@@ -148,22 +148,25 @@ fn what_cgroups_cannot_enforce_is_refused_at_load() {
         shell(),
         limited("first", "sleep 1000", json!({"memory_max": 4_194_304})),
         limited("second", "sleep 1000", json!({"pids_max": 5})),
-        {
-            let mut inside = limited("third", "sleep 1000", json!({}));
-            inside["soma"]["cgroup"]["path"] = json!("second/inner");
-            inside
-        },
+        limited("third", "sleep 1000", json!({})),
     ];
     let inputs = folder();
-    let image = tree(inputs.path(), &seed(cards));
+    let mut bad = seed(cards);
+    let image = tree(inputs.path(), &bad);
+    // The builder would refuse it, too.
+    bad["genesis"][3]["soma"]["cgroup"]["path"] = json!("second/inner");
+    let text = bad.to_string();
+    let image = changed(&image, "/ente/seed.card.json", |data| {
+        *data = text.clone().into_bytes();
+    });
     let booted = Booted::with_tree(folder(), &image, |machine| {
         machine.append = vec!["cgroup_disable=memory".into()];
     });
     booted.wait("rescue# ");
     booted.wait(
-        "Card `first`: soma.cgroup.memory_max: 4194304, but cgroups have no memory.max here: ",
+        "$.genesis[1].soma.cgroup.memory_max (Card \"first\"): 4194304, but cgroups have no memory.max here: ",
     );
-    booted.wait("Card `third`: soma.cgroup.path: \"second/inner\" lies in \"second\", the cgroup of `second`; give each its own");
-    assert!(!booted.printed().contains("Card `second`"));
+    booted.wait("$.genesis[3].soma.cgroup.path (Card \"third\"): \"second/inner\" lies in \"second\", the cgroup of `second`; give each its own");
+    assert!(!booted.printed().contains("(Card \"second\")"));
     assert!(!booted.printed().contains(machine::PROMPT));
 }

@@ -237,7 +237,7 @@ fn bodies_hold() {
     let mut lost = native("lost", "/bin/probe", &[], json!("OneShot"));
     lost["soma"] = json!({
         "namespaces": {"mount": true},
-        "mounts": {"binds": [{"source": "/ente", "target": "/no/such/place"}]},
+        "mounts": {"binds": [{"source": "/ente", "target": "/run/no/such/place"}]},
     });
     let mut dies = native("dies", "/bin/probe", &["die:11"], json!("OneShot"));
     dies["soma"] = json!({"namespaces": {"pid": true}});
@@ -245,7 +245,7 @@ fn bodies_hold() {
     waits["soma"] = json!({"namespaces": {"pid": true}});
     let mut booted = try_all(&[boxed], vec![lost, dies, waits]);
     booted.wait(
-        "Ente lost: could not be started: mounts: soma.mounts.binds[0].target: \"/no/such/place\": No such file or directory; make it",
+        "Ente lost: could not be started: mounts: soma.mounts.binds[0].target: \"/run/no/such/place\": No such file or directory; make it",
     );
     booted.wait("Ente dies: ended by signal 11");
     // Whoever kills the init kills all below it.
@@ -299,9 +299,9 @@ fn what_this_machine_cannot_enforce_is_refused_at_load() {
     let container = card("container", json!("Virtual"), json!("Delegate"));
     let booted = Booted::with_seed(&seed(vec![beyond, counted, container]));
     booted.wait(
-        "Card `beyond`: soma.cpu_affinity: [0,77], but of these the machine does not have [77]",
+        "$.genesis[0].soma.cpu_affinity (Card \"beyond\"): [0,77], but of these the machine does not have [77]",
     );
     booted.wait(
-        "Card `counted`: soma.rlimits.nproc: 5, but the kernel does not apply this limit to user 0",
+        "$.genesis[1].soma.rlimits.nproc (Card \"counted\"): 5, but the kernel does not apply this limit to user 0",
     );
 }

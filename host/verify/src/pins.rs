@@ -12,7 +12,7 @@ use std::path::Path;
 use arje_card::{Card, Payload, Pin};
 use arje_store::{MAX_MODULE_BYTES, Sha256};
 
-use crate::error::{Error, read_capped};
+use crate::folder::{FolderError, read_capped};
 
 /// The extension key of a Card that names a component.
 pub const MODULE_KEY: &str = "module";
@@ -32,17 +32,17 @@ impl Components {
     /// win; all contents can be found by hash.
     ///
     /// # Errors
-    /// [`Error::Io`] when the folder or a file cannot be read, [`Error::TooLarge`] past a cap.
-    pub fn add_folder(&mut self, folder: &Path) -> Result<(), Error> {
-        let entries = std::fs::read_dir(folder).map_err(Error::io("list", folder))?;
+    /// [`FolderError::Io`] when the folder or a file cannot be read, [`FolderError::TooLarge`] past a cap.
+    pub fn add_folder(&mut self, folder: &Path) -> Result<(), FolderError> {
+        let entries = std::fs::read_dir(folder).map_err(FolderError::io("list", folder))?;
         for entry in entries {
-            let path = entry.map_err(Error::io("list", folder))?.path();
+            let path = entry.map_err(FolderError::io("list", folder))?.path();
             let name = path.file_stem().and_then(|name| name.to_str());
             if let (Some(name), Some("wasm")) = (name, path.extension().and_then(|e| e.to_str())) {
                 self.add(name, read_capped(&path, MAX_MODULE_BYTES)?);
             }
             if self.by_name.len() > MAX_COMPONENTS {
-                return Err(Error::TooLarge {
+                return Err(FolderError::TooLarge {
                     what: format!("components in {}", folder.display()),
                     found: self.by_name.len() as u64,
                     cap: MAX_COMPONENTS as u64,
@@ -150,22 +150,52 @@ pub enum PinProblem {
     },
 }
 
+impl PinProblem {
+    /// The label of the Card.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        match self {
+            Self::NotAString { label, .. }
+            | Self::NotWasm { label }
+            | Self::Unknown { label, .. } => label,
+        }
+    }
+
+    /// What is wrong with the key, without the Card it is in.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::NotAString { found, .. } => {
+                format!("`{MODULE_KEY}` is {found}, expected a component's name as a string")
+            }
+            Self::NotWasm { .. } => {
+                format!("`{MODULE_KEY}` names a component, but the payload is not Wasm; remove it")
+            }
+            Self::Unknown { module, .. } => {
+                format!("no component {module:?} at hand (no {module}.wasm in the folders given)")
+            }
+        }
+    }
+}
+
 impl fmt::Display for PinProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAString { label, found } => write!(
-                f,
-                "Card {label:?}: `{MODULE_KEY}` is {found}, expected a component's name as a string"
-            ),
-            Self::NotWasm { label } => write!(
-                f,
-                "Card {label:?}: `{MODULE_KEY}` names a component, but the payload is not Wasm"
-            ),
-            Self::Unknown { label, module, .. } => write!(
-                f,
-                "Card {label:?}: no component {module:?} at hand (no {module}.wasm in the folders given)"
-            ),
-        }
+        write!(f, "Card {:?}: {}", self.label(), self.reason())
+    }
+}
+
+/// What is wrong with a Card's [`MODULE_KEY`], if it has one, whatever components are at hand.
+#[must_use]
+pub fn unusable(card: &Card) -> Option<PinProblem> {
+    let value = card.extensions.get(MODULE_KEY)?;
+    let label = card.label.clone();
+    match (&card.payload, value.as_str()) {
+        (_, None) => Some(PinProblem::NotAString {
+            label,
+            found: value.to_string(),
+        }),
+        (Payload::Wasm(_), Some(_)) => None,
+        (_, Some(_)) => Some(PinProblem::NotWasm { label }),
     }
 }
 
@@ -188,31 +218,28 @@ pub fn resolve(card: &mut Card, components: &Components) -> Resolution {
 }
 
 fn walk(card: &mut Card, components: &Components, resolution: &mut Resolution) {
-    if let Some(value) = card.extensions.get(MODULE_KEY) {
-        let label = card.label.clone();
-        match (&mut card.payload, value.as_str()) {
-            (_, None) => resolution.problems.push(PinProblem::NotAString {
-                label,
-                found: value.to_string(),
-            }),
-            (Payload::Wasm(wasm), Some(module)) => match components.pin(module) {
-                Some(new) if new != wasm.module_sha256 => {
-                    let old = std::mem::replace(&mut wasm.module_sha256, new);
-                    resolution.changes.push(PinChange {
-                        label,
-                        module: module.to_owned(),
-                        old,
-                        new,
-                    });
-                }
-                Some(_) => {}
-                None => resolution.problems.push(PinProblem::Unknown {
+    resolution.problems.extend(unusable(card));
+    if let (Some(module), Payload::Wasm(wasm)) = (
+        card.extensions.get(MODULE_KEY).and_then(|m| m.as_str()),
+        &mut card.payload,
+    ) {
+        let (label, module) = (card.label.clone(), module.to_owned());
+        match components.pin(&module) {
+            Some(new) if new != wasm.module_sha256 => {
+                let old = std::mem::replace(&mut wasm.module_sha256, new);
+                resolution.changes.push(PinChange {
                     label,
-                    module: module.to_owned(),
-                    pin: wasm.module_sha256,
-                }),
-            },
-            (_, Some(_)) => resolution.problems.push(PinProblem::NotWasm { label }),
+                    module,
+                    old,
+                    new,
+                });
+            }
+            Some(_) => {}
+            None => resolution.problems.push(PinProblem::Unknown {
+                label,
+                module,
+                pin: wasm.module_sha256,
+            }),
         }
     }
     for child in &mut card.genesis {

@@ -9,10 +9,10 @@ use std::rc::Rc;
 
 use arje_card::Pin;
 use arje_store::{Store, StoreError};
-use initrd_builder::Error;
-use initrd_builder::pins::Components;
 
 use crate::component::{Component, NotAComponent};
+use crate::folder::FolderError;
+use crate::pins::Components;
 
 /// Components by name and by hash.
 #[derive(Debug, Default)]
@@ -23,6 +23,10 @@ pub struct Modules {
     store: Option<Store>,
     /// What is behind each pin asked for so far; `None` where nothing was found.
     looked_into: BTreeMap<Pin, Option<Looked>>,
+    /// What is wrong with the artifacts of each pin asked for so far.
+    artifacts: BTreeMap<Pin, Vec<String>>,
+    /// Whether what is wrong with the index has been told.
+    index_told: bool,
 }
 
 /// A module that was found, and what it is.
@@ -32,7 +36,7 @@ type Looked = Result<Rc<Component>, ModuleProblem>;
 #[derive(Debug)]
 pub enum ModulesError {
     /// A folder, or a file in it.
-    Folder(Error),
+    Folder(FolderError),
     /// A store.
     Store(StoreError),
 }
@@ -105,7 +109,10 @@ impl fmt::Display for ModuleProblem {
                     write!(f, " and no {name}.wasm")?;
                 }
                 let places: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
-                write!(f, " in {}", places.join(", "))?;
+                match places.as_slice() {
+                    [] => write!(f, ", as no folder of components was given")?,
+                    places => write!(f, " in {}", places.join(", "))?,
+                }
                 match nearest {
                     Some(name) => write!(f, "; did you mean {name:?}?"),
                     None => f.write_str("; build it, or pin the one at hand with `ente pin`"),
@@ -125,26 +132,26 @@ impl Modules {
     /// # Errors
     /// [`ModulesError`].
     pub fn open(folders: &[PathBuf], store: Option<&Path>) -> Result<Self, ModulesError> {
+        let mut modules = Self::of_folders(folders).map_err(ModulesError::Folder)?;
+        if let Some(root) = store {
+            modules.store = Some(Store::open(root).map_err(ModulesError::Store)?);
+        }
+        Ok(modules)
+    }
+
+    /// The same without a store.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn of_folders(folders: &[PathBuf]) -> Result<Self, FolderError> {
         let mut modules = Self {
             folders: folders.to_vec(),
             ..Self::default()
         };
         for folder in folders {
-            modules
-                .components
-                .add_folder(folder)
-                .map_err(ModulesError::Folder)?;
-            let names = names(folder).map_err(|source| {
-                ModulesError::Folder(Error::Io {
-                    action: "list",
-                    path: folder.clone(),
-                    source,
-                })
-            })?;
+            modules.components.add_folder(folder)?;
+            let names = names(folder).map_err(FolderError::io("list", folder))?;
             modules.names.extend(names);
-        }
-        if let Some(root) = store {
-            modules.store = Some(Store::open(root).map_err(ModulesError::Store)?);
         }
         Ok(modules)
     }
@@ -216,6 +223,45 @@ impl Modules {
             Ok(wasm) => Ok(Some(wasm)),
             Err(StoreError::NoModule { .. }) => Ok(None),
             Err(error) => Err(ModuleProblem::Store(error.to_string())),
+        }
+    }
+
+    /// What is wrong with what the store has compiled from a module, for whichever engine, in the store's words. That
+    /// nothing is compiled yet is not wrong.
+    pub fn artifact_problems(&mut self, pinned: Pin) -> Vec<String> {
+        let Some(store) = &self.store else {
+            return Vec::new();
+        };
+        let check = || {
+            // An index that cannot be used is told once, not for every Card.
+            let checked = store.check_artifacts((*pinned.as_bytes()).into());
+            let problems = checked.unwrap_or_default();
+            problems.iter().map(ToString::to_string).collect()
+        };
+        self.artifacts.entry(pinned).or_insert_with(check).clone()
+    }
+
+    /// What is wrong with the store's index, in the store's words; told to the first who asks. Whose record a damaged
+    /// one was nobody can say.
+    pub fn index_problems(&mut self) -> Vec<String> {
+        let Some(store) = &self.store else {
+            return Vec::new();
+        };
+        if std::mem::replace(&mut self.index_told, true) {
+            return Vec::new();
+        }
+        let path = store.index_path();
+        match store.index() {
+            Err(error) => vec![error.to_string()],
+            Ok(index) => {
+                let told = |damaged| {
+                    let path = path.display();
+                    format!(
+                        "{path}: {damaged}; remove the index, so that what is pinned is compiled again, or rebuild the image"
+                    )
+                };
+                index.damaged().iter().map(told).collect()
+            }
         }
     }
 

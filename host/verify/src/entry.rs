@@ -75,7 +75,8 @@ impl std::error::Error for MissingEntry {}
 
 impl MissingEntry {
     /// `; it exports …`: the end of a message.
-    pub(crate) fn exported(&self) -> String {
+    #[must_use]
+    pub fn exported(&self) -> String {
         match self.exports.as_slice() {
             [] => "; it exports no function".to_owned(),
             exports => format!("; it exports {}", exports.join(", ")),
