@@ -92,3 +92,85 @@ fn unlivable(card: &Card) -> Option<Problem> {
     let place = Place::of("$".to_owned(), "");
     Some(Problem::at(place, adopted.err()?.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use arje_card::Format;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn told(seed: &Value) -> Vec<String> {
+        let reading = Reading::parse(seed.to_string().as_bytes(), Format::Json).unwrap();
+        let problems = judge(&reading, Machine::Any).problems.into_iter();
+        problems.map(|problem| problem.to_string()).collect()
+    }
+
+    fn native(number: u8, label: &str) -> Value {
+        json!({
+            "schema_version": 1, "id": format!("01J0000000000000000000000{number}"), "label": label,
+            "supervision": "OneShot", "payload": { "Native": { "exec": "/bin/sh" } },
+        })
+    }
+
+    fn seed(genesis: &[Value]) -> Value {
+        let mut seed = native(0, "seed");
+        seed["payload"] = json!("Virtual");
+        seed["genesis"] = json!(genesis);
+        seed
+    }
+
+    #[test]
+    fn a_stand_in_is_not_blamed() {
+        let mut card = native(1, "card");
+        // Without its payload it would be a container, which may have none of these.
+        card["payload"] = json!({ "Natvie": { "exec": "/bin/sh" } });
+        card["liveness_ms"] = json!(5);
+        card["soma"] = json!({ "rlimits": { "nofile": 5 } });
+        let lines = told(&json!({ "seed": seed(&[card]) }));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(
+            lines[0].starts_with("$.seed.genesis[0].payload (Card \"card\"): found \"Natvie\"")
+        );
+    }
+
+    #[test]
+    fn what_does_not_depend_on_a_stand_in_is_told() {
+        let mut card = native(1, "card");
+        card["liveness_ms"] = json!("often");
+        card["readiness"] = json!("announce");
+        let lines = told(&seed(&[card]));
+        let fields = ["$.genesis[0].liveness_ms ", "$.genesis[0].readiness "];
+        assert_eq!(lines.len(), fields.len(), "{lines:?}");
+        for (line, field) in lines.iter().zip(fields) {
+            assert!(line.starts_with(field), "{line}");
+        }
+    }
+
+    #[test]
+    fn one_fault_is_told_once() {
+        // Two of one id would have one cgroup; that is no fault of its own.
+        let lines = told(&seed(&[native(1, "a"), native(1, "b")]));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].ends_with("[id-duplicate]"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_circle_is_looked_for_when_the_rules_hold() {
+        let (mut hen, mut egg) = (native(1, "hen"), native(2, "egg"));
+        hen["provides"] = json!(["Journal"]);
+        hen["requires"] = json!(["Spawn"]);
+        egg["provides"] = json!(["Spawn"]);
+        egg["requires"] = json!(["Journal"]);
+        egg["readiness"] = json!("announce");
+        let lines = told(&seed(&[hen.clone(), egg.clone()]));
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[1].contains("in a circle"), "{lines:?}");
+        egg["label"] = json!("hen");
+        let lines = told(&seed(&[hen, egg]));
+        assert!(
+            !lines.iter().any(|line| line.contains("in a circle")),
+            "{lines:?}"
+        );
+    }
+}

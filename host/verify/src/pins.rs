@@ -166,7 +166,9 @@ impl PinProblem {
     pub fn reason(&self) -> String {
         match self {
             Self::NotAString { found, .. } => {
-                format!("`{MODULE_KEY}` is {found}, expected a component's name as a string")
+                format!(
+                    "`{MODULE_KEY}` is {found}, expected a component's name as a string; write one, or remove it"
+                )
             }
             Self::NotWasm { .. } => {
                 format!("`{MODULE_KEY}` names a component, but the payload is not Wasm; remove it")

@@ -9,6 +9,7 @@
 
 #[path = "../common/archive.rs"]
 mod archive;
+mod faults;
 mod refusals;
 mod workshop;
 

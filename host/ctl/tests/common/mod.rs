@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use arje_store::{Sha256, Store};
+use arje_store::{RECORD_BYTES, Sha256, Store};
 use tempfile::TempDir;
 
 /// Name and text of each component.
@@ -84,7 +84,8 @@ const STRANGE: &str = r#"(component
     (export "wasi:cli/run@0.2.0" (instance $e)))"#;
 
 /// The folder: Card files of `tests/fixtures` with `@NAME@` replaced by the sha256 of that component,
-/// `modules/NAME.wasm`, `store/` with hello and web, and `damaged/`, where hello has a flipped bit.
+/// `modules/NAME.wasm`, `store/` with hello and web, `damaged/`, where hello has a flipped bit, and those of
+/// `fill_compiled`.
 pub struct Workplace {
     folder: TempDir,
     /// Name and sha256 of each component.
@@ -123,6 +124,31 @@ impl Workplace {
         let damaged = Sha256::of(&wasm).to_string();
         self.hashes.push(("hello, a bit flipped", damaged));
         fs::write(&hello, wasm).unwrap();
+        self.fill_compiled();
+    }
+
+    /// `compiled/`, where hello has artifacts for two engines, and `spoilt/`, where one of these is gone, the other
+    /// has a flipped bit, and the index ends in the middle of the record of web.
+    fn fill_compiled(&self) {
+        for name in ["compiled", "spoilt"] {
+            let store = Store::create(self.path(name)).unwrap();
+            for module in ["hello", "web"] {
+                let wasm = fs::read(self.path(&format!("modules/{module}.wasm"))).unwrap();
+                store.put_module(&wasm).unwrap();
+            }
+            let hello = self.hash("hello").parse().unwrap();
+            let first = store.put_artifact(hello, Sha256::of(b"one engine"), b"native".to_vec());
+            let second = store.put_artifact(hello, Sha256::of(b"another"), b"code".to_vec());
+            if name == "spoilt" {
+                fs::remove_file(store.artifact_path(first.unwrap().record().artifact)).unwrap();
+                let second = store.artifact_path(second.unwrap().record().artifact);
+                fs::write(second, b"bode").unwrap();
+                let mut index = fs::read(store.index_path()).unwrap();
+                let (_, torn) = index.split_at(RECORD_BYTES);
+                index = [&index, &torn[..100]].concat();
+                fs::write(store.index_path(), index).unwrap();
+            }
+        }
     }
 
     fn copy_fixtures(&self) {
