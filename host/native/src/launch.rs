@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ente_spawn::{Confinement, EncodeError, Recipe, Rlimit, encode};
 use nix::errno::Errno;
@@ -164,6 +164,8 @@ pub struct Launcher {
     /// Keeps the executor's path alive where that is a path to a descriptor.
     executor_fd: Option<OwnedFd>,
     output: Output,
+    /// `/dev/null`, once a process needed it: what is read from there is the same for all.
+    nothing: OnceLock<OwnedFd>,
     inherited: Environment,
     /// `RLIMIT_NOFILE` of every process whose Card says nothing else.
     files: libc::rlimit,
@@ -194,6 +196,7 @@ impl Launcher {
             cloner: Arc::new(Mutex::new(Cloner::new(executor))),
             executor_fd,
             output,
+            nothing: OnceLock::new(),
             inherited: Environment::inherited(std::env::vars_os()),
             files: libc::rlimit {
                 rlim_cur: soft.min(SELECTABLE),
@@ -230,12 +233,12 @@ impl Launcher {
         })?;
         let flags = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let (status, pipe) = pipe2(flags).map_err(|errno| StartCause::System("pipe2", errno))?;
-        let input = open_input(process)?;
-        let mut device = None;
-        let [output, error] = self.output_of(process, &input, &mut device)?;
+        let (mut terminal, mut device) = (None, None);
+        let input = self.input_of(process, &mut terminal)?;
+        let [output, error] = self.output_of(process, input, &mut device)?;
         let init = process.confinement.init;
         let (pid, pidfd) = self.spawn(Order {
-            streams: [input.as_fd(), output, error],
+            streams: [input, output, error],
             plan,
             status: pipe.as_fd(),
             passed: process.passed,
@@ -284,15 +287,33 @@ impl Launcher {
         .map_err(StartCause::Plan)
     }
 
+    /// Standard input of the process; `terminal` keeps what had to be opened for it.
+    fn input_of<'x>(
+        &'x self,
+        process: &Process<'_>,
+        terminal: &'x mut Option<OwnedFd>,
+    ) -> Result<BorrowedFd<'x>, StartCause> {
+        if let Some(console) = process.console {
+            let opened = open_terminal(console).map_err(StartCause::Console)?;
+            let terminal: &OwnedFd = terminal.insert(opened);
+            return Ok(terminal.as_fd());
+        }
+        if let Some(nothing) = self.nothing.get() {
+            return Ok(nothing.as_fd());
+        }
+        let opened = open_device(Path::new("/dev/null"), OFlag::O_RDONLY)?;
+        Ok(self.nothing.get_or_init(|| opened).as_fd())
+    }
+
     /// Standard output and error of the process; `device` keeps what had to be opened for it.
     fn output_of<'x>(
         &'x self,
         process: &Process<'x>,
-        input: &'x OwnedFd,
+        input: BorrowedFd<'x>,
         device: &'x mut Option<OwnedFd>,
     ) -> Result<[BorrowedFd<'x>; 2], StartCause> {
         match (process.console, process.output, &self.output) {
-            (Some(_), _, _) => Ok([input.as_fd(); 2]),
+            (Some(_), _, _) => Ok([input; 2]),
             (None, Some(output), _) => Ok(output),
             (None, None, Output::Shared(shared)) => Ok([shared.as_fd(); 2]),
             (None, None, Output::Device(path)) => {
@@ -333,14 +354,6 @@ impl Launcher {
     fn cloner(&self) -> MutexGuard<'_, Cloner> {
         // A panic while it was held would have left slots that are taken or not, nothing in between.
         self.cloner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What becomes standard input.
-fn open_input(process: &Process<'_>) -> Result<OwnedFd, StartCause> {
-    match process.console {
-        Some(console) => open_terminal(console).map_err(StartCause::Console),
-        None => open_device(Path::new("/dev/null"), OFlag::O_RDONLY),
     }
 }
 

@@ -78,7 +78,7 @@ fn a_process_is_born_into_its_cgroup() {
     let Some(tree) = tree(1) else { return };
     let card = numbered(1, "grep ^0:: /proc/self/cgroup; read x");
     let place = Place::of(&card);
-    let leaf = tree.leaf(&place).unwrap();
+    let leaf = tree.leaf(&place, &Cgroup::default()).unwrap();
     assert!(!leaf.state().unwrap().populated);
     let (started, pipe) = start(&card, &leaf);
     assert_eq!(line(&pipe), format!("0::{}/{place}", tree.name()));
@@ -107,7 +107,7 @@ fn all_are_killed(tree: CgroupTree, number: u8) {
     let script = "setsid sleep 1000 & trap '' TERM INT HUP; sh -c 'kill -STOP $$' & \
                   for storm in 1 2; do while :; do (:) & done & done; echo ready; exec sleep 1000";
     let card = numbered(number, script);
-    let leaf = tree.leaf(&Place::of(&card)).unwrap();
+    let leaf = tree.leaf(&Place::of(&card), &Cgroup::default()).unwrap();
     let (started, pipe) = start(&card, &leaf);
     assert_eq!(line(&pipe), "ready");
     let place = tree.place_of_process(started.pid.as_raw());
@@ -143,7 +143,7 @@ fn what_an_ente_makes_in_its_cgroup_is_removed_with_it() {
     let mut card = numbered(3, "");
     card.soma.cgroup.path = Some("outer/inner".to_owned());
     let place = Place::of(&card);
-    let leaf = tree.leaf(&place).unwrap();
+    let leaf = tree.leaf(&place, &Cgroup::default()).unwrap();
     let path = tree.path().join("outer/inner");
     std::fs::create_dir_all(path.join("a/b/c")).unwrap();
     assert!(!leaf.fresh_for(&Cgroup::default()));
@@ -153,7 +153,7 @@ fn what_an_ente_makes_in_its_cgroup_is_removed_with_it() {
     // One that a host before left behind, frozen, is made anew.
     std::fs::create_dir_all(path.join("a")).unwrap();
     std::fs::write(path.join("cgroup.freeze"), "1").unwrap();
-    let leaf = tree.leaf(&place).unwrap();
+    let leaf = tree.leaf(&place, &Cgroup::default()).unwrap();
     assert!(leaf.fresh_for(&Cgroup::default()));
     leaf.remove(&tree).unwrap();
     tree.close();
@@ -163,7 +163,7 @@ fn what_an_ente_makes_in_its_cgroup_is_removed_with_it() {
 fn a_frozen_cgroup_does_not_stop_the_starter() {
     let Some(tree) = tree(4) else { return };
     let card = numbered(4, "echo alive");
-    let leaf = tree.leaf(&Place::of(&card)).unwrap();
+    let leaf = tree.leaf(&Place::of(&card), &Cgroup::default()).unwrap();
     let frozen = tree
         .path()
         .join(leaf.place().as_str())
@@ -200,7 +200,7 @@ fn a_frozen_cgroup_does_not_stop_the_starter() {
     assert!(launcher.has_room());
     wait_empty(&leaf);
     leaf.remove(&tree).unwrap();
-    let leaf = tree.leaf(&Place::of(&card)).unwrap();
+    let leaf = tree.leaf(&Place::of(&card), &Cgroup::default()).unwrap();
     let request = StartRequest {
         cgroup: Some(leaf.fd()),
         ..StartRequest::new(&card, 1)

@@ -45,20 +45,20 @@ core::arch::global_asm!(
 /// This process in its parent's `/proc`.
 const OWN_PROC: &CStr = c"/proc/self";
 
-/// Where the status pipe is now: [`STATUS_FD`] until the descriptors are put in place.
-static STATUS: AtomicI32 = AtomicI32::new(STATUS_FD);
-
 extern "C" fn main() -> ! {
-    match run() {
+    // Where the status pipe is now: there until the descriptors are put in place. Not a static variable, so that the
+    // program has no segment of data.
+    let status = AtomicI32::new(STATUS_FD);
+    match run(&status) {
         Ok(never) => match never {},
-        Err(report) => fail(&report),
+        Err(report) => fail(&report, &status),
     }
 }
 
-fn run() -> Result<Never, Report<'static>> {
+fn run(status: &AtomicI32) -> Result<Never, Report<'static>> {
     let plan = plan::load().map_err(at_plan)?;
     let executor = Executor {
-        status: &STATUS,
+        status,
         own_proc: own_proc(&plan).map_err(|errno| Report {
             failure: Failure {
                 step: StepKind::UserNamespace,
@@ -105,7 +105,7 @@ fn own_proc(plan: &Plan<'_>) -> Result<Option<i32>, i32> {
     }
 }
 
-fn fail(report: &Report<'_>) -> ! {
+fn fail(report: &Report<'_>, status: &AtomicI32) -> ! {
     let mut bytes = [0; MESSAGE_BYTES + MAX_SUBJECT_BYTES];
     let message = Message::Failed(report.failure).encode();
     let subject = report.subject.to_bytes();
@@ -117,7 +117,7 @@ fn fail(report: &Report<'_>) -> ! {
     }
     // Nobody is left to tell when this fails; the exit code still says it.
     let _ = sys::write(
-        STATUS.load(Ordering::Relaxed),
+        status.load(Ordering::Relaxed),
         bytes.get(..length).unwrap_or(&message),
     );
     sys::exit(FAILURE_EXIT_CODE)
@@ -125,6 +125,6 @@ fn fail(report: &Report<'_>) -> ! {
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    // No code above panics; the language asks for a handler all the same.
-    fail(&at_plan(sys::EIO))
+    // No code above panics; the language asks for a handler all the same. The exit code says what became of it.
+    sys::exit(FAILURE_EXIT_CODE)
 }

@@ -4,12 +4,16 @@
 
 use core::arch::asm;
 
-/// `memcpy(3)`.
-///
+/// Copies as much as both have. Not by a call of [`memcpy`]: that goes by way of a table, and the table alone would be a
+/// segment of data.
+pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
+    // SAFETY: the length is that of the shorter one, and what can be written to is nobody else's.
+    unsafe { copy_bytes(to.as_mut_ptr(), from.as_ptr(), to.len().min(from.len())) };
+}
+
 /// # Safety
-/// As for the C function: both areas hold `length` bytes and do not overlap.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, length: usize) -> *mut u8 {
+/// As for [`memcpy`].
+unsafe fn copy_bytes(to: *mut u8, from: *const u8, length: usize) {
     // SAFETY: the caller vouches for both areas; the direction flag is clear on entry (System V ABI).
     unsafe {
         asm!(
@@ -20,6 +24,16 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, length: usize) -> *mut
             options(nostack, preserves_flags),
         );
     }
+}
+
+/// `memcpy(3)`.
+///
+/// # Safety
+/// As for the C function: both areas hold `length` bytes and do not overlap.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, length: usize) -> *mut u8 {
+    // SAFETY: the same contract.
+    unsafe { copy_bytes(to, from, length) };
     to
 }
 

@@ -110,7 +110,9 @@ impl Leaves {
         let Some(tree) = &self.tree else {
             return Ok(());
         };
-        let mut leaf = tree.leaf(&place).map_err(|error| error.to_string())?;
+        let mut leaf = tree
+            .leaf(&place, settings)
+            .map_err(|error| error.to_string())?;
         if let Err(error) = leaf.configure(settings) {
             let _ = leaf.remove(tree); // empty
             return Err(error.to_string());

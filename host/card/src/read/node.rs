@@ -2,6 +2,7 @@
 //! and says of a wrong value neither where it stands nor which others are wrong.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -68,6 +69,21 @@ pub(crate) fn to_map<'n>(entries: impl Iterator<Item = &'n (String, Node)>) -> M
     entries
         .map(|(key, node)| (key.clone(), node.to_value()))
         .collect()
+}
+
+/// Keys of an object that are compared one by one: all of a Card's. Beyond that it would take quadratic time in a
+/// hostile file.
+const FEW: usize = 32;
+
+/// Whether a key is among the entries, and if not, that it will be; `seen` has them once there are many.
+fn is_known(entries: &[(String, Node)], seen: &mut HashSet<String>, key: &str) -> bool {
+    if entries.len() < FEW {
+        return entries.iter().any(|(known, _)| known == key);
+    }
+    if seen.is_empty() {
+        seen.extend(entries.iter().map(|(known, _)| known.clone()));
+    }
+    !seen.insert(key.to_owned())
 }
 
 /// What is noticed while a document is read.
@@ -223,18 +239,17 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
         self.count()?;
         let mut entries: Vec<(String, Node)> = Vec::new();
-        // Looking each key up in `entries` would take quadratic time in a hostile file.
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {
             let at = self.at.key(&key);
             let node = map.next_value_seed(NodeSeed {
                 at: &at,
                 notes: self.notes,
             })?;
-            if seen.insert(key.clone()) {
-                entries.push((key, node));
-            } else {
+            if is_known(&entries, &mut seen, &key) {
                 self.duplicate_key(&key);
+            } else {
+                entries.push((key, node));
             }
         }
         self.refuse_date(&entries);

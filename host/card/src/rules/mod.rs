@@ -8,6 +8,8 @@ mod relations;
 mod soma;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
 
 use crate::Card;
 use crate::card::SCHEMA_VERSION;
@@ -59,13 +61,13 @@ impl Findings {
     /// Whether the value at a place is the one that was written. Rules that compare two places ask this
     /// of the other one.
     fn is_sound(&self, at: &Path<'_>) -> bool {
-        !self.taints.touch(&at.to_string())
+        self.taints.is_empty() || !self.taints.touch(&at.to_string())
     }
 
     /// The same of an object of which a rule asks one key: what is wrong with these others does not matter. A key
     /// that nobody knows does, since it may be the one that is meant.
     fn is_sound_but_for(&self, at: &Path<'_>, others: &[&str]) -> bool {
-        !self.taints.touch_but_for(&at.to_string(), others)
+        self.taints.is_empty() || !self.taints.touch_but_for(&at.to_string(), others)
     }
 
     /// Whether a Card's permission of this name is the one that was written.
@@ -177,8 +179,9 @@ impl Tree {
     fn identity(&mut self, card: &Card, at: &Path<'_>, findings: &mut Findings) {
         let id_at = at.key("id");
         nil_id(card.id, &id_at, findings);
-        let before = self.ids.entry(card.id).or_insert_with(|| id_at.to_string());
-        if !card.id.is_nil() && *before != id_at.to_string() {
+        if let Some(before) = first_place(&mut self.ids, card.id, &id_at)
+            && !card.id.is_nil()
+        {
             let expected = format!("another ULID than {before}");
             let remedy = "give one of the two Cards a new id";
             findings.add(
@@ -187,11 +190,9 @@ impl Tree {
             );
         }
         let label_at = at.key("label");
-        let before = self
-            .labels
-            .entry(card.label.clone())
-            .or_insert_with(|| label_at.to_string());
-        if !card.label.trim().is_empty() && *before != label_at.to_string() {
+        if let Some(before) = first_place(&mut self.labels, card.label.clone(), &label_at)
+            && !card.label.trim().is_empty()
+        {
             let expected = format!("another label than {before}");
             let remedy = "rename one of the two Cards";
             let found = quoted(&card.label);
@@ -199,6 +200,21 @@ impl Tree {
                 &label_at,
                 Finding::new(Rule::LabelDuplicate, found, expected, remedy),
             );
+        }
+    }
+}
+
+/// Where the same was seen before; if nowhere, this is the place from now on.
+fn first_place<'t, K: Eq + Hash>(
+    seen: &'t mut HashMap<K, String>,
+    key: K,
+    at: &Path<'_>,
+) -> Option<&'t str> {
+    match seen.entry(key) {
+        Entry::Occupied(before) => Some(before.into_mut()),
+        Entry::Vacant(free) => {
+            free.insert(at.to_string());
+            None
         }
     }
 }

@@ -17,7 +17,11 @@ use super::leaf::Leaf;
 use super::place::Place;
 
 /// The controllers that Entes are limited and counted by, as far as the kernel has them.
-const CONTROLLERS: [&str; 4] = ["cpu", "io", "memory", "pids"];
+const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
+
+/// One that costs every cgroup something, and has nothing to do for most. It is switched on for the Entes when the first
+/// Card asks for it.
+const IO: &str = "io";
 
 /// Processes and threads of one Ente whose Card does not say `pids_max`, in percent of what the kernel allows in all; as
 /// systemd's `DefaultTasksMax=`, and no Ente in use comes near it.
@@ -33,7 +37,7 @@ const FOLDER_MODE: Mode = Mode::from_bits_truncate(0o755);
 /// What is done about the controllers of this process's own cgroup, on which those of a subtree depend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Controllers {
-    /// Switch on cpu, io, memory and pids for what lies in it: the machine's init, which owns the hierarchy.
+    /// Switch on cpu, io, memory and pids for the subtree: the machine's init, which owns the hierarchy.
     Enable,
     /// Change nothing: anybody else.
     AsTheyAre,
@@ -86,10 +90,11 @@ impl CgroupTree {
             .map_err(failed("open the folder of"))?;
         make_folder(root.as_fd(), name).map_err(failed("make the cgroup"))?;
         if controllers == Controllers::Enable {
-            enable_controllers(root.as_fd());
+            let all = [CONTROLLERS.as_slice(), &[IO]].concat();
+            enable_controllers(root.as_fd(), &all);
         }
         let folder = open_folder(root.as_fd(), name).map_err(failed("open the cgroup"))?;
-        enable_controllers(folder.as_fd());
+        enable_controllers(folder.as_fd(), &CONTROLLERS);
         let most = match controllers {
             Controllers::Enable => most_tasks(),
             Controllers::AsTheyAre => None,
@@ -138,22 +143,30 @@ impl CgroupTree {
         self.path.join(file).exists()
     }
 
-    /// Makes the cgroup of an Ente. An empty one that is there is made anew, so that nothing is left of its past.
+    /// Makes the cgroup of an Ente, for these settings, which it does not write yet. An empty one that is there is made
+    /// anew, so that nothing is left of its past.
     ///
     /// # Errors
     /// It cannot be made: among others because a limit of cgroups is reached, or somebody is in it (`EBUSY`).
-    pub fn leaf(&self, place: &Place) -> Result<Leaf, CgroupError> {
+    pub fn leaf(&self, place: &Place, settings: &Cgroup) -> Result<Leaf, CgroupError> {
         let failed = |errno: Errno| CgroupError::new(format!("make the cgroup {place}"), errno);
+        let needs_io = settings.io_weight.is_some() || !settings.io_max.is_empty();
+        let mut controllers = CONTROLLERS.to_vec();
+        if needs_io {
+            controllers.push(IO);
+            enable_controllers(self.fd(), &[IO]);
+        }
         for level in place.levels().filter(|level| *level != place.as_str()) {
-            if make_folder(self.fd(), level).map_err(failed)? {
+            let is_new = make_folder(self.fd(), level).map_err(failed)?;
+            if is_new || needs_io {
                 let inner = open_folder(self.fd(), level).map_err(failed)?;
-                enable_controllers(inner.as_fd());
+                enable_controllers(inner.as_fd(), &controllers);
             }
         }
         if !make_folder(self.fd(), place.as_str()).map_err(failed)? {
             let stale = Leaf::open(self, place, &Cgroup::default())?;
             stale.remove(self).map_err(failed)?;
-            return self.leaf(place); // the folders on the way may be gone, too
+            return self.leaf(place, settings); // the folders on the way may be gone, too
         }
         let leaf = Leaf::open(self, place, &Cgroup::default())?;
         if let Some(tasks) = self.tasks {
@@ -232,13 +245,13 @@ fn limit_tasks(cgroup: BorrowedFd<'_>, most: u64) {
     }
 }
 
-/// Switches on for the cgroups below a folder whatever it has of [`CONTROLLERS`]. All in one write, because each write
+/// Switches on for the cgroups below a folder whatever it has of these controllers. All in one write, because each write
 /// may wait for a grace period of the kernel; one by one when one of them cannot be had.
-fn enable_controllers(folder: BorrowedFd<'_>) {
+fn enable_controllers(folder: BorrowedFd<'_>, controllers: &[&str]) {
     let text = read_file(folder, "cgroup.controllers").unwrap_or_default();
     let wanted: Vec<String> = text
         .split_whitespace()
-        .filter(|name| CONTROLLERS.contains(name))
+        .filter(|name| controllers.contains(name))
         .map(|name| format!("+{name}"))
         .collect();
     let enable = |value: &str| write_file(folder, "cgroup.subtree_control", value);

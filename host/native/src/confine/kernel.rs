@@ -106,16 +106,32 @@ fn cpus() -> BTreeSet<u32> {
             mask.as_mut_ptr(),
         )
     };
-    if written < 0 {
-        return BTreeSet::new();
-    }
-    let is_set = |cpu: &u32| mask[*cpu as usize / 64] >> (cpu % 64) & 1 == 1;
-    (0..mask.len() as u32 * 64).filter(is_set).collect()
+    let written = usize::try_from(written).unwrap_or(0);
+    members(mask.get(..written.div_ceil(8)).unwrap_or(&mask))
+}
+
+/// The numbers of the bits that are set, bit 0 of the first word being 0.
+fn members(mask: &[u64]) -> BTreeSet<u32> {
+    let words = (0..).step_by(64).zip(mask).filter(|(_, word)| **word != 0);
+    words
+        .flat_map(|(first, word)| {
+            (0..64)
+                .filter(move |bit| word >> bit & 1 == 1)
+                .map(move |bit| first + bit)
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_of_a_mask() {
+        let mask = [1 | 1 << 63, 0, 0b110];
+        assert_eq!(members(&mask), [0, 63, 129, 130].into());
+        assert_eq!(members(&[]), BTreeSet::new());
+    }
 
     #[test]
     fn the_running_kernel_is_known() {

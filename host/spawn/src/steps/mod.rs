@@ -7,6 +7,7 @@ mod namespaces;
 mod own_pid;
 
 use core::ffi::CStr;
+use core::ptr;
 use core::sync::atomic::{AtomicI32, Ordering};
 
 use ente_spawn::{FIRST_PASSED_FD, Ids, Step, Strings};
@@ -128,9 +129,17 @@ fn place_descriptors(passed: i32, status: &AtomicI32) -> Result<(), i32> {
     sys::close_range((pipe + 1) as u32, u32::MAX)
 }
 
+/// Pointers for which no memory is asked of the kernel: those of most programs.
+const FEW: usize = 64;
+
 fn exec(program: &CStr, argv: Strings<'_>, envp: Strings<'_>) -> Result<(), i32> {
-    let table = sys::pointer_table(argv.count() + 1 + envp.count() + 1)?;
-    // Fresh anonymous memory is zero, so both lists already end in a null pointer.
+    let slots = argv.count() + 1 + envp.count() + 1;
+    let mut few = [ptr::null(); FEW];
+    let table = match few.get_mut(..slots) {
+        Some(few) => few,
+        None => sys::pointer_table(slots)?,
+    };
+    // Either is all null, so both lists already end in a null pointer.
     let (arguments, environment) = table
         .split_at_mut_checked(argv.count() + 1)
         .ok_or(sys::EBADMSG)?;

@@ -7,7 +7,7 @@ use core::ffi::CStr;
 
 use ente_spawn::Strings;
 
-use crate::sys;
+use crate::{mem, sys};
 
 /// Longest `=`, process id (`i32`) and terminating NUL.
 const NUMBER_BYTES: usize = 1 + 10 + 1;
@@ -33,7 +33,7 @@ pub(super) fn fill(slots: &mut [*const i8], envp: Strings<'_>) -> Result<(), i32
         room = rest;
         *slot = entry.as_ptr().cast();
         let (start, number) = entry.split_at_mut_checked(name.len()).ok_or(sys::EBADMSG)?;
-        start.copy_from_slice(name);
+        mem::copy(start, name);
         write_assignment(number, pid);
     }
     Ok(())
