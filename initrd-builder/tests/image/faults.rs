@@ -91,6 +91,19 @@ fn what_mounts_preopens_and_credentials_name_must_be_there() {
 }
 
 #[test]
+fn the_seed_of_a_packed_image_is_read_without_its_components() {
+    let workshop = Workshop::new();
+    // The image has other pins, and whoever checks it has no components.
+    let named = with(wasm(1, "one", &"00".repeat(32)), "module", json!("hello"));
+    let options = workshop.options(&seed(vec![named]));
+    let card = initrd_builder::seed::read(&options.seed).unwrap();
+    assert_eq!(card.genesis[0].label, "one");
+    workshop.put("seed.card.json", b"{");
+    let refused = initrd_builder::seed::read(&options.seed).unwrap_err();
+    assert!(refused.to_string().contains("broken JSON"), "{refused}");
+}
+
+#[test]
 fn warnings_are_notes_of_an_image() {
     let workshop = Workshop::new();
     let shell = with(native(1, "shell", "/bin/sh"), "prioritty", json!("high"));

@@ -16,7 +16,7 @@ use super::{Failure, Outcome, count};
 /// Lists every broken rule with its JSON path, and what this version of the host does on no machine, and
 /// warns about what is hardly meant, such as unknown keys. With --modules or --store it also checks that
 /// each pinned component is there, has its hash, exports what its entry names and imports no more than its
-/// Card grants.
+/// Card grants; with --store also that nothing compiled from it is damaged.
 #[derive(Args)]
 pub struct Arguments {
     /// Card files (JSON, or TOML by extension)
@@ -96,11 +96,8 @@ fn print_lines(
         let (file, Ok(findings)) = (file.display(), findings) else {
             continue;
         };
-        for problem in &findings.problems {
-            writeln!(out, "{file}: error: {problem}")?;
-        }
-        for warning in &findings.warnings {
-            writeln!(out, "{file}: warning: {warning}")?;
+        for line in findings.lines() {
+            writeln!(out, "{file}: {line}")?;
         }
     }
     let seeds = count(judged.len(), "file");

@@ -3,8 +3,7 @@
 //!
 //! Beside `NAME.card.json` lies `NAME.txt`: what is to be told, a line each, after a word that says by whom. `any` are
 //! all readers; `name` those to whom the key `module` means something; `modules` those who look into components;
-//! `image` is the builder alone. `@NAME@` is the sha256 of a
-//! component.
+//! `image` is the builder alone. `@NAME@` is the sha256 of a component.
 
 use std::fs;
 use std::path::PathBuf;
