@@ -2,17 +2,13 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
-use ente_spawn::{FIRST_PASSED_FD, PLAN_FD, STATUS_FD};
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::Mode;
-
-use crate::clone::Move;
 
 /// A memfd with these bytes that nobody, PID 1 included, can change any more.
 pub(crate) fn sealed(bytes: &[u8]) -> std::io::Result<OwnedFd> {
@@ -70,7 +66,7 @@ pub fn make_room_for_descriptors() -> nix::Result<()> {
 }
 
 /// A copy of a descriptor with a number of at least `lowest`.
-pub(crate) fn duplicate_above(fd: BorrowedFd<'_>, lowest: RawFd) -> nix::Result<OwnedFd> {
+fn duplicate_above(fd: BorrowedFd<'_>, lowest: RawFd) -> nix::Result<OwnedFd> {
     let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(lowest))?;
     // SAFETY: the call above has just made this descriptor, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
@@ -83,67 +79,4 @@ pub(crate) fn open_waiting(path: &Path, mode: OFlag) -> nix::Result<OwnedFd> {
     let fd = nix::fcntl::open(path, flags, Mode::empty())?;
     fcntl(&fd, FcntlArg::F_SETFL(mode))?;
     Ok(fd)
-}
-
-/// The descriptors of one start, each with the number it gets in the executor.
-pub(crate) struct Placement<'a> {
-    moves: Vec<Move>,
-    /// Copies of those that were in the way.
-    copies: Vec<OwnedFd>,
-    /// The writing end of the status pipe, by its present number.
-    status: RawFd,
-    /// First number that is nobody's target.
-    free: RawFd,
-    /// What is moved stays open as long as this lives.
-    open: PhantomData<BorrowedFd<'a>>,
-}
-
-impl<'a> Placement<'a> {
-    /// For 0-2, the plan, the status pipe and `passed`.
-    pub(crate) fn new(
-        streams: [BorrowedFd<'a>; 3],
-        plan: BorrowedFd<'a>,
-        pipe: BorrowedFd<'a>,
-        passed: &[BorrowedFd<'a>],
-    ) -> nix::Result<Placement<'a>> {
-        let mut placement = Placement {
-            moves: Vec::with_capacity(FIRST_PASSED_FD as usize + passed.len()),
-            copies: Vec::new(),
-            status: -1,
-            free: FIRST_PASSED_FD + passed.len() as RawFd,
-            open: PhantomData,
-        };
-        for (target, stream) in (0..).zip(streams) {
-            placement.put(stream, target)?;
-        }
-        placement.put(plan, PLAN_FD)?;
-        placement.status = placement.put(pipe, STATUS_FD)?;
-        for (target, fd) in (FIRST_PASSED_FD..).zip(passed) {
-            placement.put(*fd, target)?;
-        }
-        Ok(placement)
-    }
-
-    /// Returns the number from which it will be moved. That lies above all targets, if need be by a copy, so that no
-    /// move overwrites a descriptor that another one still has to move.
-    fn put(&mut self, fd: BorrowedFd<'a>, to: RawFd) -> nix::Result<RawFd> {
-        let mut from = fd.as_raw_fd();
-        if from < self.free {
-            let copy = duplicate_above(fd, self.free)?;
-            from = copy.as_raw_fd();
-            self.copies.push(copy);
-        }
-        self.moves.push(Move { from, to });
-        Ok(from)
-    }
-
-    /// What the child has to move.
-    pub(crate) fn moves(&self) -> &[Move] {
-        &self.moves
-    }
-
-    /// The descriptor on which the child tells of failures.
-    pub(crate) fn status(&self) -> RawFd {
-        self.status
-    }
 }

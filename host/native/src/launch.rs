@@ -3,9 +3,8 @@
 use std::ffi::CString;
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use ente_spawn::{Confinement, EncodeError, Recipe, Rlimit, encode};
 use nix::errno::Errno;
@@ -13,11 +12,10 @@ use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{Pid, pipe2};
 
-use crate::clone::{Cloner, Order, Starter, executor_number};
 use crate::console::{ConsoleError, open_terminal};
 use crate::descriptors::{open_waiting, sealed};
 use crate::environment::Environment;
-use crate::signal::ignored_signals;
+use crate::server::{NoChild, Server, Start};
 
 /// File mode creation mask of every native Ente: nothing it makes is writable by others.
 const UMASK: u32 = 0o022;
@@ -88,13 +86,21 @@ pub struct Started {
     pub init: bool,
 }
 
-/// A start that failed: there is no process.
+/// A start that failed: there is no process, unless [`may_have_started`](Self::may_have_started) says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartError {
     /// Whose start it was.
     pub label: String,
     /// What was wrong.
     pub cause: StartCause,
+}
+
+impl StartError {
+    /// Whether there may be a process all the same, which nobody knows. It is in the cgroup of the start, if that has one.
+    #[must_use]
+    pub fn may_have_started(&self) -> bool {
+        matches!(self.cause, StartCause::Unanswered(_))
+    }
 }
 
 impl fmt::Display for StartError {
@@ -127,6 +133,10 @@ pub enum StartCause {
     Console(ConsoleError),
     /// This device cannot be opened.
     Open(PathBuf, Errno),
+    /// The executor cannot be executed.
+    Executor(PathBuf, Errno),
+    /// The executor did not answer.
+    Unanswered(Errno),
     /// This system call failed.
     System(&'static str, Errno),
 }
@@ -150,6 +160,20 @@ impl fmt::Display for StartCause {
             Self::Open(path, errno) => {
                 write!(f, "cannot open {}: {}", path.display(), errno.desc())
             }
+            Self::Executor(path, errno) => {
+                write!(f, "cannot execute {}: {}", path.display(), errno.desc())?;
+                match errno {
+                    Errno::ENOENT | Errno::EACCES | Errno::ENOEXEC => f.write_str(
+                        "; ente-spawn must be there: in an image, or where ARJE_ENTE_SPAWN says",
+                    ),
+                    _ => Ok(()),
+                }
+            }
+            Self::Unanswered(errno) => write!(
+                f,
+                "the executor, which makes processes for PID 1, did not answer ({}); the next start gets another one",
+                errno.desc()
+            ),
             Self::System(call, errno) => write!(f, "{call}: {}", errno.desc()),
         }
     }
@@ -158,19 +182,17 @@ impl fmt::Display for StartCause {
 /// Starts processes. One per PID 1.
 #[derive(Debug)]
 pub struct Launcher {
-    /// Made by the first start: a host without native Entes needs none. Before the rest, so that it is dropped first.
-    starter: Mutex<Option<Starter>>,
-    cloner: Arc<Mutex<Cloner>>,
+    /// The executor, running. Made by the first start: a host without native Entes needs none.
+    server: Mutex<Option<Server>>,
+    executor: PathBuf,
     /// Keeps the executor's path alive where that is a path to a descriptor.
-    executor_fd: Option<OwnedFd>,
+    _executor_fd: Option<OwnedFd>,
     output: Output,
     /// `/dev/null`, once a process needed it: what is read from there is the same for all.
     nothing: OnceLock<OwnedFd>,
     inherited: Environment,
     /// `RLIMIT_NOFILE` of every process whose Card says nothing else.
     files: libc::rlimit,
-    /// Signals that this process ignores, which its children would inherit.
-    ignored_signals: u64,
 }
 
 impl Launcher {
@@ -179,22 +201,20 @@ impl Launcher {
     /// more, and one that can use more raises it up to the hard limit.
     ///
     /// # Errors
-    /// `EMFILE` and the like where the executor is an open file; `EINVAL` where its path contains a NUL character.
+    /// The limits cannot be read.
     pub fn new(program: Program, output: Output) -> nix::Result<Launcher> {
         let (executor, executor_fd) = match program {
             Program::Path(path) => (path, None),
             Program::Fd(fd) => {
-                let fd = executor_number(fd.as_fd())?;
                 let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
                 (path.into(), Some(fd))
             }
         };
-        let executor = CString::new(executor.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         Ok(Launcher {
-            starter: Mutex::new(None),
-            cloner: Arc::new(Mutex::new(Cloner::new(executor))),
-            executor_fd,
+            server: Mutex::new(None),
+            executor,
+            _executor_fd: executor_fd,
             output,
             nothing: OnceLock::new(),
             inherited: Environment::inherited(std::env::vars_os()),
@@ -202,22 +222,14 @@ impl Launcher {
                 rlim_cur: soft.min(SELECTABLE),
                 rlim_max: hard,
             },
-            ignored_signals: ignored_signals(),
         })
     }
 
-    /// Whether one more process may be between its clone and the executor's exec. There is room again at the latest
-    /// when the [status pipe](Started::status) of one of those on their way is readable, or when it is reaped.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.cloner().has_room()
-    }
-
-    /// Starts a process. It waits for nothing: neither for the program's exec nor for the executor's. Nothing of
-    /// PID 1 is copied for it, see `clone.rs`.
+    /// Starts a process. It waits for the child to be made, and not for it to run. Nothing of PID 1 is copied for it, see
+    /// `server.rs`.
     ///
     /// # Errors
-    /// Whatever kept the process from coming to life. What fails after that, even the executor's exec, is told by
+    /// Whatever kept the process from coming to life. What fails after that is told by
     /// [`read_exec_outcome`](crate::read_exec_outcome).
     pub fn start_process(&self, process: &Process<'_>) -> Result<Started, StartError> {
         self.try_start(process).map_err(|cause| StartError {
@@ -237,9 +249,9 @@ impl Launcher {
         let input = self.input_of(process, &mut terminal)?;
         let [output, error] = self.output_of(process, input, &mut device)?;
         let init = process.confinement.init;
-        let (pid, pidfd) = self.spawn(Order {
+        let (pid, pidfd) = self.spawn(&Start {
             streams: [input, output, error],
-            plan,
+            plan: plan.as_fd(),
             status: pipe.as_fd(),
             passed: process.passed,
             cgroup: process.cgroup,
@@ -273,7 +285,6 @@ impl Launcher {
             argv.push(c_string(argument)?);
         }
         encode(&Recipe {
-            ignored_signals: self.ignored_signals,
             terminal: process.console.is_some(),
             umask: UMASK,
             working_directory: c"/",
@@ -333,28 +344,41 @@ impl Launcher {
         })
     }
 
-    fn spawn(&self, order: Order<'_>) -> Result<(Pid, OwnedFd), StartCause> {
-        let mut place = self.starter.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut starter = match place.take() {
-            Some(starter) => starter,
-            None => {
-                let executor = self.executor_fd.as_ref().map(AsRawFd::as_raw_fd);
-                Starter::start(Arc::clone(&self.cloner), executor)
-                    .map_err(|errno| StartCause::System("start the thread that clones", errno))?
+    fn spawn(&self, start: &Start<'_>) -> Result<(Pid, OwnedFd), StartCause> {
+        let mut place = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = place.take() {
+            match server.spawn(start) {
+                // Somebody has killed it since it made the last child, which is no fault of this start.
+                Err(NoChild::Gone) => {}
+                made => return keep(&mut place, server, made),
             }
-        };
-        let spawned = starter.spawn(order);
-        // One that is gone is not kept: the next start makes another.
-        if !matches!(spawned, Err(Errno::EPIPE | Errno::ECONNRESET)) {
-            *place = Some(starter);
         }
-        spawned.map_err(|errno| StartCause::System("clone3", errno))
+        let server = Server::start(&self.executor)
+            .map_err(|errno| StartCause::Executor(self.executor.clone(), errno))?;
+        let made = server.spawn(start);
+        keep(&mut place, server, made)
     }
+}
 
-    fn cloner(&self) -> MutexGuard<'_, Cloner> {
-        // A panic while it was held would have left slots that are taken or not, nothing in between.
-        self.cloner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Keeps a server that can make more.
+fn keep(
+    place: &mut Option<Server>,
+    server: Server,
+    made: Result<(Pid, OwnedFd), NoChild>,
+) -> Result<(Pid, OwnedFd), StartCause> {
+    let cause = match made {
+        Ok(child) => {
+            *place = Some(server);
+            return Ok(child);
+        }
+        Err(NoChild::Refused(errno)) => {
+            *place = Some(server);
+            StartCause::System("clone3", errno)
+        }
+        Err(NoChild::Gone) => StartCause::Unanswered(Errno::EPIPE),
+        Err(NoChild::Unanswered(errno)) => StartCause::Unanswered(errno),
+    };
+    Err(cause)
 }
 
 fn open_device(path: &Path, mode: OFlag) -> Result<OwnedFd, StartCause> {

@@ -1,8 +1,8 @@
 //! Native Entes as processes: starting, what became of the exec, signals, reaping.
 //!
-//! Everything here is for PID 1's core thread, so nothing waits: [`Launcher::start`] returns when the kernel has
-//! loaded the executor (`ente-spawn`); whether the program itself could be executed is read later from
-//! [`Started::status`]. Who is started when, and what follows an exit, is the supervisor's business.
+//! Everything here is for PID 1's core thread, so nothing waits for long: [`Launcher::start`] returns when the executor
+//! (`ente-spawn`, which runs beside PID 1) has made the child; whether the program itself could be executed is read later
+//! from [`Started::status`]. Who is started when, and what follows an exit, is the supervisor's business.
 //!
 //! What a Card may do, and what surrounds it, is enforced by the executor, from a plan made here (`confine`). What the
 //! running kernel cannot enforce is refused before anything is started: see [`enforceable`]. The plan format and
@@ -10,7 +10,6 @@
 
 mod capture;
 pub mod cgroup;
-mod clone;
 mod confine;
 mod console;
 mod descriptors;
@@ -23,6 +22,7 @@ mod outcome;
 mod reap;
 mod request;
 mod secrets;
+mod server;
 mod signal;
 
 pub use capture::OutputPipes;
@@ -36,6 +36,6 @@ pub use notify::{Notification, NotifySocket, Received, Watchdog};
 pub use outcome::{ExecFailure, ExecOutcome, read_death, read_exec_outcome};
 pub use reap::{ExitStatus, REAP_BATCH, Reaped, Reaper};
 pub use request::StartRequest;
-pub use signal::{send_signal, signal_group};
+pub use signal::{pidfd_open, send_signal, signal_group};
 
 pub use ente_spawn::{Confinement, Resource, Rlimit, StepKind};

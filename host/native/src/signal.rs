@@ -1,10 +1,21 @@
-//! Signals to a native Ente.
+//! Processes as descriptors, and signals to a native Ente.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+
+/// `pidfd_open(2)`: a descriptor that stands for the process of this number as it is now.
+///
+/// # Errors
+/// `ESRCH` when there is none.
+pub fn pidfd_open(pid: Pid) -> nix::Result<OwnedFd> {
+    // SAFETY: the call takes two numbers.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
+    // SAFETY: the call has just made this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
 
 /// `pidfd_send_signal(2)`: to this very process, whatever its number means by now.
 ///
@@ -32,31 +43,6 @@ pub fn signal_group(pid: Pid, pidfd: BorrowedFd<'_>, signal: Signal) -> nix::Res
         Err(Errno::ESRCH) => send_signal(pidfd, signal),
         result => result,
     }
-}
-
-/// The signals that this process ignores, bit 0 for signal 1. They stay ignored over clone and exec, unlike those with a
-/// handler.
-pub(crate) fn ignored_signals() -> u64 {
-    (1..=64)
-        .filter(|signal| is_ignored(*signal))
-        .fold(0, |mask, signal| mask | 1 << (signal - 1))
-}
-
-/// rt_sigaction(2) itself: the C library's function leaves out two signals that it uses itself.
-fn is_ignored(signal: i32) -> bool {
-    // The kernel's `struct sigaction`, the handler first.
-    let mut action = [0_u64; 4];
-    // SAFETY: sets nothing, as the second argument is null, and writes one such structure.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigaction,
-            signal,
-            std::ptr::null::<u64>(),
-            action.as_mut_ptr(),
-            size_of::<u64>(),
-        )
-    };
-    result == 0 && action[0] == libc::SIG_IGN as u64
 }
 
 /// Signal 0 sends nothing and only says whether the process can be signalled.

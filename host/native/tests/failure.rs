@@ -8,26 +8,26 @@
 
 mod common;
 
-use std::ffi::CString;
 use std::fs::{self, File, Permissions};
-use std::io::Write;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{IoSlice, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::process::{Child, Command};
 
 use arje_native::{
     Confinement, ExecFailure, ExecOutcome, ExitStatus, Launcher, Output, Program, StartCause,
     StartRequest, Started, StepKind, read_exec_outcome,
 };
 use common::{card, end, executor, failure, launcher, outcome, payload, wait_for};
-use ente_spawn::{EncodeError, MAX_PLAN_BYTES, PLAN_FD, STATUS_FD};
+use ente_spawn::{ANSWER_BYTES, EncodeError, MAX_PLAN_BYTES, Order};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair,
+};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::pipe2;
-use std::os::fd::AsFd;
+use nix::unistd::{Pid, pipe2};
 
 /// The exec of this program failed.
 fn exec_failed(program: &str, errno: Errno) -> ExecFailure {
@@ -131,11 +131,13 @@ fn a_missing_executor_or_device_is_named() {
     let missing = Program::Path("/no/ente-spawn".into());
     let launcher = Launcher::new(missing, Output::Shared(stderr())).unwrap();
     let card = card("/bin/true", &[]);
-    let started = launcher.start(&StartRequest::new(&card, 1)).unwrap();
+    let error = launcher.start(&StartRequest::new(&card, 1)).unwrap_err();
     assert_eq!(
-        failure(&started).to_string(),
-        "the step \"executor\" failed with ENOENT: No such file or directory"
+        error.to_string(),
+        "cannot start \"probe\": cannot execute /no/ente-spawn: No such file or directory; ente-spawn must \
+         be there: in an image, or where ARJE_ENTE_SPAWN says"
     );
+    assert!(!error.may_have_started());
     let output = Output::Device("/dev/no-such".into());
     let launcher = Launcher::new(Program::Path(executor().into()), output).unwrap();
     let error = launcher.start(&StartRequest::new(&card, 1)).unwrap_err();
@@ -158,39 +160,59 @@ fn all_seals() -> SealFlag {
     SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE
 }
 
-/// Runs the executor itself on whatever is given as a plan. Returns the failure, if one was told, and the exit code.
-fn execute(plan: Option<&OwnedFd>, with_pipe: bool) -> (Option<ExecFailure>, i32) {
-    let (status, pipe) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).unwrap();
-    let mut actions = PosixSpawnFileActions::init().unwrap();
-    // Copies above the targets: this program's own descriptors may be in the way.
-    let high = |fd: i32| {
-        // SAFETY: borrowed for this call only, and open.
-        let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
-        fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(100)).unwrap()
+/// The executor itself, and the socket that it takes orders from.
+fn server() -> (Child, OwnedFd) {
+    let (ours, theirs) = socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )
+    .unwrap();
+    let child = Command::new(executor()).stdin(theirs).spawn().unwrap();
+    (child, ours)
+}
+
+/// Sends an order with these descriptors; the answer, if there is one.
+fn order(socket: &OwnedFd, descriptors: &[BorrowedFd<'_>]) -> Option<i32> {
+    let order = Order {
+        has_cgroup: false,
+        pid_namespace: false,
+        files_soft: 1024,
+        files_hard: 1024,
     };
-    let mut copies = Vec::new();
-    for (fd, target) in [
-        (plan.map(AsRawFd::as_raw_fd), PLAN_FD),
-        (with_pipe.then(|| pipe.as_raw_fd()), STATUS_FD),
-    ] {
-        match fd {
-            Some(fd) => {
-                let copy = high(fd);
-                actions.add_dup2(copy, target).unwrap();
-                copies.push(copy);
-            }
-            None => actions.add_close(target).unwrap(),
-        }
-    }
-    let no_strings: [CString; 0] = [];
-    let attributes = PosixSpawnAttr::init().unwrap();
-    let pid = posix_spawn(executor(), &actions, &attributes, &no_strings, &no_strings).unwrap();
-    for copy in copies {
-        nix::unistd::close(copy).unwrap();
-    }
-    drop(pipe);
+    let numbers: Vec<i32> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    sendmsg::<()>(
+        socket.as_raw_fd(),
+        &[IoSlice::new(&order.encode())],
+        &[ControlMessage::ScmRights(&numbers)],
+        MsgFlags::empty(),
+        None,
+    )
+    .unwrap();
+    let mut answer = [0; ANSWER_BYTES];
+    let length = recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty()).unwrap();
+    (length == ANSWER_BYTES).then(|| i32::from_le_bytes(answer))
+}
+
+/// Has the executor perform whatever is given as a plan. Returns the failure, if one was told, and the exit code.
+fn execute(plan: &OwnedFd) -> (Option<ExecFailure>, i32) {
+    let (status, pipe) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).unwrap();
+    let null = File::open("/dev/null").unwrap();
+    let (mut server, socket) = server();
+    let sent = [
+        null.as_fd(),
+        null.as_fd(),
+        null.as_fd(),
+        plan.as_fd(),
+        pipe.as_fd(),
+    ];
+    // A child of this process, and not of the executor that made it.
+    let pid = Pid::from_raw(order(&socket, &sent).unwrap());
+    drop((pipe, socket));
+    assert!(server.wait().unwrap().success());
     let WaitStatus::Exited(_, code) = waitpid(pid, None).unwrap() else {
-        panic!("the executor was killed");
+        panic!("the child was killed");
     };
     wait_for(status.as_fd());
     match read_exec_outcome(&status).unwrap() {
@@ -236,44 +258,24 @@ fn plans_that_are_none_are_refused() {
         (pipe, Errno::EPERM),
     ];
     for (index, (plan, errno)) in cases.iter().enumerate() {
-        assert_eq!(execute(Some(plan), true), at_plan(*errno), "case {index}");
+        assert_eq!(execute(plan), at_plan(*errno), "case {index}");
     }
-    assert_eq!(execute(None, true), at_plan(Errno::EBADF));
 }
 
 #[test]
-fn without_a_status_pipe_nothing_runs() {
-    let mark = tempfile::tempdir().unwrap();
-    let path = mark.path().join("ran");
-    let path = path.to_str().unwrap();
-    let strings = |texts: &[&str]| -> Vec<CString> {
-        texts.iter().map(|t| CString::new(*t).unwrap()).collect()
-    };
-    let plan = ente_spawn::encode(&ente_spawn::Recipe {
-        ignored_signals: 0,
-        terminal: false,
-        umask: 0o022,
-        working_directory: c"/",
-        passed: 0,
-        rlimits: &[],
-        confinement: &Confinement::default(),
-        program: c"/usr/bin/touch",
-        argv: &strings(&["touch", path]),
-        envp: &[],
-    })
-    .unwrap();
-    let plan = memfd(&plan, all_seals());
-    assert_eq!(execute(Some(&plan), false), (None, 127));
-    assert!(!Path::new(path).exists());
-    assert_eq!(execute(Some(&plan), true), (None, 0));
-    assert!(Path::new(path).exists());
+fn an_order_that_lacks_something_ends_the_executor() {
+    let plan = memfd(b"", all_seals());
+    for sent in [&[][..], &[plan.as_fd(); 4]] {
+        let (mut server, socket) = server();
+        assert_eq!(order(&socket, sent), None);
+        assert!(server.wait().unwrap().success());
+    }
 }
 
 #[test]
 fn a_step_that_fails_is_told_by_name() {
     let plain = Confinement::default();
     let recipe = ente_spawn::Recipe {
-        ignored_signals: 0,
         terminal: false,
         umask: 0o022,
         working_directory: c"/",
@@ -286,7 +288,7 @@ fn a_step_that_fails_is_told_by_name() {
     };
     let failed = |recipe: &ente_spawn::Recipe<'_>| {
         let plan = memfd(&ente_spawn::encode(recipe).unwrap(), all_seals());
-        let (failure, code) = execute(Some(&plan), true);
+        let (failure, code) = execute(&plan);
         assert_eq!(code, 127);
         let failure = failure.unwrap();
         (failure.step, failure.errno)

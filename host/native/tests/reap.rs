@@ -10,29 +10,44 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
+use std::sync::OnceLock;
 
-use arje_native::{ExitStatus, REAP_BATCH, Reaped, Reaper, StartRequest, Started};
+use arje_native::{ExitStatus, Launcher, REAP_BATCH, Reaped, Reaper, StartRequest, Started};
 use common::{card, launcher, wait_for};
 use nix::fcntl::OFlag;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::pipe2;
 
-fn start(exec: &str, argv: &[&str]) -> Started {
-    let card = card(exec, argv);
-    launcher().start(&StartRequest::new(&card, 1)).unwrap()
+/// One for all, since the executor is a child, too.
+fn shared() -> &'static Launcher {
+    static LAUNCHER: OnceLock<Launcher> = OnceLock::new();
+    LAUNCHER.get_or_init(launcher)
 }
 
-/// Reaps until there is no child left, waiting for each without taking it.
+fn start(exec: &str, argv: &[&str]) -> Started {
+    let card = card(exec, argv);
+    shared().start(&StartRequest::new(&card, 1)).unwrap()
+}
+
+/// Reaps until only the executor is left, waiting for each without taking it.
 fn reap_all() -> Vec<Reaped> {
     let mut all = Vec::new();
-    loop {
+    while children() > 1 {
         match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
-            Err(nix::errno::Errno::ECHILD) => return all,
             // EINVAL: nix has no name for a real-time signal. The child is there all the same.
             Ok(_) | Err(nix::errno::Errno::EINVAL) => all.extend(Reaper::turn()),
             Err(errno) => panic!("{errno}"),
         }
     }
+    all
+}
+
+/// Children of all threads: orphans come to the first.
+fn children() -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let lists = threads
+        .map(|thread| std::fs::read_to_string(thread.unwrap().path().join("children")).unwrap());
+    lists.map(|list| list.split_whitespace().count()).sum()
 }
 
 #[test]
@@ -84,7 +99,7 @@ fn adopt_orphans() {
     // They wait for the end of the pipe, so they outlive their parents.
     let script = "(read x; exit 11) <&3 & ((read x; exit 12) <&3 &) & exit 10";
     let card = card("/bin/sh", &["-c", script]);
-    let parent = launcher()
+    let parent = shared()
         .start(&StartRequest {
             passed: &[reader.as_fd()],
             ..StartRequest::new(&card, 1)

@@ -244,9 +244,13 @@ fn the_executor_is_static_and_small() {
     // ELF64: offset of the program headers at 32, their size at 54, their number at 56 (elf(5)).
     let number = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
     let headers = usize::try_from(u64::from_le_bytes(bytes[32..40].try_into().unwrap())).unwrap();
+    let mut loaded = 0;
     for index in 0..number(56) {
         let header = headers + index * number(54);
         let kind = u32::from_le_bytes(bytes[header..header + 4].try_into().unwrap());
         assert!(kind != 2 && kind != 3, "PT_DYNAMIC or PT_INTERP");
+        loaded += u32::from(kind == 1);
     }
+    // A copy of it is made for every start, with every mapping.
+    assert_eq!(loaded, 1, "PT_LOAD");
 }

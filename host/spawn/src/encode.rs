@@ -11,13 +11,10 @@ use crate::format::{
 };
 use crate::kind::StepKind;
 
-/// What a plan shall do. Signals are always reset, the session is always new, surplus descriptors are always
-/// closed: a program of arje never starts without these.
+/// What a plan shall do. The session is always new, surplus descriptors are always closed: a program of
+/// arje never starts without these.
 #[derive(Clone, Debug)]
 pub struct Recipe<'a> {
-    /// Signals that the host ignores, bit 0 for signal 1: they are set to their default. What it handles or blocks
-    /// needs no naming.
-    pub ignored_signals: u64,
     /// Make standard input, which must be a terminal, the controlling terminal.
     pub terminal: bool,
     /// File mode creation mask, at most `0o777`.
@@ -103,7 +100,6 @@ impl core::error::Error for EncodeError {}
 pub fn encode(recipe: &Recipe<'_>) -> Result<Vec<u8>, EncodeError> {
     check(recipe)?;
     let mut writer = Writer::new();
-    writer.record(StepKind::Signals, &recipe.ignored_signals.to_le_bytes());
     writer.record(StepKind::Session, &[]);
     writer.record(StepKind::Umask, &recipe.umask.to_le_bytes());
     recipe.confinement.write_surroundings(&mut writer);

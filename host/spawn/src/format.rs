@@ -11,7 +11,7 @@
 pub(crate) const MAGIC: [u8; 8] = *b"ENTEPLAN";
 
 /// The only version there is. PID 1 and the executor come from one image, so no range is negotiated.
-pub(crate) const VERSION: u16 = 2;
+pub(crate) const VERSION: u16 = 3;
 
 /// Length of the header in bytes.
 pub(crate) const HEADER_BYTES: usize = 16;

@@ -10,8 +10,6 @@ pub enum StepKind {
     /// Placing the executor's descriptors and executing it. Never a record; only in a failure, which the child itself
     /// reports.
     Executor = 0x04,
-    /// Every signal to its default disposition, nothing blocked.
-    Signals = 0x08,
     /// A session of its own.
     Session = 0x10,
     /// File mode creation mask.
@@ -54,10 +52,9 @@ pub enum StepKind {
 
 impl StepKind {
     /// Every step, in order.
-    pub const ALL: [StepKind; 22] = [
+    pub const ALL: [StepKind; 21] = [
         StepKind::Plan,
         StepKind::Executor,
-        StepKind::Signals,
         StepKind::Session,
         StepKind::Umask,
         StepKind::Namespaces,
@@ -91,7 +88,6 @@ impl StepKind {
         match self {
             StepKind::Plan => "plan",
             StepKind::Executor => "executor",
-            StepKind::Signals => "signals",
             StepKind::Session => "session",
             StepKind::Umask => "umask",
             StepKind::Namespaces => "namespaces",

@@ -1,4 +1,4 @@
-//! The spawn plan: what `ente-spawn` does between clone and exec, as bytes.
+//! What PID 1 asks of `ente-spawn`: a child ([`Order`]), and what that does before it becomes the program, the spawn plan.
 //!
 //! PID 1 encodes a `Recipe` (`encode`, feature `alloc`), seals it in a memfd and passes it on descriptor
 //! [`PLAN_FD`]; the executor decodes it without allocating ([`Plan`]) and performs its steps in order. A step that
@@ -23,6 +23,7 @@ mod format;
 mod kind;
 mod mounts;
 mod namespaces;
+mod order;
 mod reader;
 mod rules;
 mod status;
@@ -43,6 +44,7 @@ pub use format::{
 pub use kind::StepKind;
 pub use mounts::{Mount, MountAction, Mounts, Owner};
 pub use namespaces::Namespaces;
+pub use order::{ANSWER_BYTES, MAX_SENT, ORDER_BYTES, Order, SERVER_FD};
 pub use reader::{Ids, StringIter, Strings};
 pub use rules::{PathRule, PathRules};
 pub use status::{

@@ -1,12 +1,12 @@
-//! `ente-spawn`: performs a sealed spawn plan, then becomes the program.
+//! `ente-spawn`: makes children for PID 1; each performs a sealed spawn plan, then becomes the program.
 //!
-//! PID 1 starts this instead of the program itself, because what has to happen between clone and exec must not happen
-//! in a process that shares PID 1's memory, and because forking a large PID 1 is slow. It has no libc and no
-//! standard library: a static executable with libc takes ten times as long to start.
+//! What has to happen between clone and exec must not happen in a process that shares PID 1's memory, and forking a large
+//! PID 1 is slow. So PID 1 starts this program once, and asks it for children ([`server`]). It has no libc, no standard
+//! library and no data, so that a copy of it is cheap.
 //!
-//! Descriptors on entry: 0-2 as the program is to have them, [`PLAN_FD`] the sealed plan, [`STATUS_FD`] the status
-//! pipe, from [`FIRST_PASSED_FD`](ente_spawn::FIRST_PASSED_FD) on those to pass. Arguments and environment are
-//! ignored. On success the status pipe closes at `execve`; on failure it carries a [`Failure`], and the exit code
+//! Descriptors of a child: 0-2 as the program is to have them, [`PLAN_FD`] the sealed plan, [`STATUS_FD`] the status
+//! pipe, from [`FIRST_PASSED_FD`](ente_spawn::FIRST_PASSED_FD) on those to pass. Arguments and environment of the server
+//! are ignored. On success the status pipe closes at `execve`; on failure it carries a [`Failure`], and the exit code
 //! is [`FAILURE_EXIT_CODE`].
 
 #![no_std]
@@ -17,6 +17,7 @@ compile_error!("ente-spawn knows the system calls of x86-64 Linux only");
 
 mod mem;
 mod plan;
+mod server;
 mod steps;
 mod sys;
 
@@ -46,10 +47,16 @@ core::arch::global_asm!(
 const OWN_PROC: &CStr = c"/proc/self";
 
 extern "C" fn main() -> ! {
-    // Where the status pipe is now: there until the descriptors are put in place. Not a static variable, so that the
-    // program has no segment of data.
+    // Where the status pipe is now. Not a static variable, so that the program has no segment of data.
     let status = AtomicI32::new(STATUS_FD);
-    match run(&status) {
+    let child = server::serve(&status).map_err(|errno| Report {
+        failure: Failure {
+            step: server::STEP,
+            errno,
+        },
+        subject: c"",
+    });
+    match child.and_then(|()| run(&status)) {
         Ok(never) => match never {},
         Err(report) => fail(&report, &status),
     }

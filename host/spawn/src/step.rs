@@ -13,17 +13,9 @@ use crate::namespaces::Namespaces;
 use crate::reader::{Ids, Reader, Strings};
 use crate::rules::PathRules;
 
-/// Signals whose disposition cannot be set (`sigaction(2)`): `SIGKILL` and `SIGSTOP`.
-const FIXED_SIGNALS: u64 = 1 << (9 - 1) | 1 << (19 - 1);
-
 /// One step with what it needs.
 #[derive(Clone, Copy, Debug)]
 pub enum Step<'a> {
-    /// Every signal to its default disposition, nothing blocked.
-    Signals {
-        /// Those that are ignored now, bit 0 for signal 1. Handlers need no resetting: `execve(2)` does that.
-        ignored: u64,
-    },
     /// `setsid(2)`.
     Session,
     /// `umask(2)` with this mask.
@@ -101,7 +93,6 @@ impl<'a> Step<'a> {
     #[must_use]
     pub fn kind(&self) -> StepKind {
         match self {
-            Step::Signals { .. } => StepKind::Signals,
             Step::Session => StepKind::Session,
             Step::Umask(_) => StepKind::Umask,
             Step::Namespaces(_) => StepKind::Namespaces,
@@ -144,9 +135,6 @@ impl<'a> Step<'a> {
             StepKind::Plan | StepKind::Executor => {
                 return Err(DecodeError::UnknownStep(kind as u8));
             }
-            StepKind::Signals => Step::Signals {
-                ignored: body.u64()?,
-            },
             StepKind::Session => Step::Session,
             StepKind::Umask => Step::Umask(body.u32()?),
             StepKind::Namespaces => {
@@ -198,7 +186,6 @@ impl<'a> Step<'a> {
 
     fn within_bounds(&self) -> bool {
         match self {
-            Step::Signals { ignored } => ignored & FIXED_SIGNALS == 0,
             Step::Umask(mask) => *mask <= 0o777,
             Step::HostName(name) => (1..=MAX_HOST_NAME_BYTES).contains(&name.count_bytes()),
             Step::UserNamespace { users, groups } => {

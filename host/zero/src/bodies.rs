@@ -16,7 +16,6 @@ use arje_supervisor::{
 };
 use arje_wasm::{End, EventKind, Host, StopReason};
 use nix::sys::signal::Signal;
-use starting::Waiting;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,7 +29,6 @@ pub struct Bodies {
     natives: Natives,
     logs: Logs,
     workers: Workers,
-    waiting: Waiting,
     make_host: MakeHost,
     host: Option<Host>,
 }
@@ -66,7 +64,6 @@ impl Bodies {
             natives,
             logs,
             workers,
-            waiting: Waiting::default(),
             make_host,
             host: None,
         }
@@ -211,7 +208,7 @@ impl Bodies {
     /// start, in this image or, if it has a process, in the next.
     #[must_use]
     pub fn outlives_image(&self, who: Who) -> bool {
-        self.natives.runs(who) || self.waiting.has(who)
+        self.natives.runs(who)
     }
 
     /// The processes that the next image takes over: all but those of these Entes.

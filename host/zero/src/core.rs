@@ -19,7 +19,6 @@ use crate::devices::Changes;
 use crate::down::Down;
 pub use crate::down::Outcome;
 use crate::hardware::Hardware;
-use crate::natives::Who;
 use crate::notify::Notify;
 use crate::poller::{Poller, Ready};
 use crate::watchdog::Watchdog;
@@ -201,8 +200,6 @@ impl Core {
 
     /// Works off what came of the last actions.
     fn settle(&mut self) {
-        self.pending
-            .extend(self.bodies.start_waiting(&mut self.poller));
         while let Some(news) = self.pending.pop_front() {
             self.tell(news);
         }
@@ -371,18 +368,12 @@ impl Core {
                 incarnation,
                 reason,
             } => {
-                let who = Who { id, incarnation };
-                if let Some(ended) = self.bodies.withdraw(who, Signal::SIGTERM) {
-                    self.pending.push_back(ended);
-                } else if let Some(card) = self.supervisor.card(id) {
+                if let Some(card) = self.supervisor.card(id) {
                     self.bodies.stop(card, incarnation, &reason);
                 }
             }
             Action::Kill { id, incarnation } => {
-                let who = Who { id, incarnation };
-                if let Some(ended) = self.bodies.withdraw(who, Signal::SIGKILL) {
-                    self.pending.push_back(ended);
-                } else if let Some(card) = self.supervisor.card(id) {
+                if let Some(card) = self.supervisor.card(id) {
                     self.bodies.kill(card, incarnation);
                 }
             }

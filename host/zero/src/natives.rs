@@ -106,13 +106,6 @@ impl Natives {
         self.bus_environment = vec![(arje_bus::SOCKET_VARIABLE.to_owned(), path)];
     }
 
-    /// Whether one more process may be on its way to its exec. If not, there is room again when one
-    /// of those on their way is told by [`watched`](Self::watched) or [`reaped`](Self::reaped).
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.launcher.has_room()
-    }
-
     /// Starts a process.
     ///
     /// # Errors
@@ -157,6 +150,9 @@ impl Natives {
         let started = match self.launcher.start(&request) {
             Ok(started) => started,
             Err(error) => {
+                if error.may_have_started() {
+                    self.leaves.kill(card.id);
+                }
                 // Should that be for its cgroup's sake, the next start gets another one.
                 self.leaves.retire(card.id);
                 return Err(start_failed("spawn", error));

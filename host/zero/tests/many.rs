@@ -1,4 +1,4 @@
-//! More native Entes that start at once than processes may be on their way to their exec.
+//! Many native Entes that start at once, and none of which is let run.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -16,11 +16,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Half as many again as may be on their way (`host/native/src/clone`).
+/// Enough that a bound on starts under way would show.
 const HERD: u32 = 48;
-
-/// Processes that may be on their way.
-const ON_THEIR_WAY: usize = 32;
 
 fn native(n: u32) -> Value {
     let sleep = json!({"Native": {"exec": "/bin/sleep", "argv": ["600"]}});
@@ -112,11 +109,11 @@ fn stop(target: Target) -> Request {
     Request::Stop(StopEnte { target, now: true })
 }
 
-/// No child runs while the cgroup of all is frozen, so none gets to its exec: exactly so many starts are
-/// under way, the others wait. The loop does not: it answers each request. Those that wait can be
-/// stopped, and when the others go on, they start, none of them having failed.
+/// No child runs while the cgroup of all is frozen, so none gets to its exec: all starts are under way. The loop waits for
+/// none of them: it answers each request. One of them can be stopped, and when the others go on, they start, none of
+/// them having failed.
 #[test]
-fn starts_beyond_those_on_their_way_wait_and_do_not_fail() {
+fn starts_that_are_held_up_hold_up_nobody() {
     let zero = Zero::start();
     let deadline = Instant::now() + DEADLINE;
     while Client::connect(&zero.socket()).is_err() {
@@ -132,7 +129,7 @@ fn starts_beyond_those_on_their_way_wait_and_do_not_fail() {
     let freeze = cgroup.join("cgroup.freeze");
     fs::write(&freeze, "1").unwrap();
     zero.request_each(Request::Start);
-    assert_eq!(begun(&cgroup), ON_THEIR_WAY);
+    assert_eq!(begun(&cgroup), HERD as usize);
     let last = Target::Label(format!("native-{HERD}"));
     Client::connect(&zero.socket())
         .unwrap()

@@ -34,10 +34,12 @@ fn card(n: u32, label: &str, payload: Value) -> Value {
     })
 }
 
-/// A process that says its number when it is sent SIGUSR1.
+/// A process that says its number when it is sent SIGUSR1, and that is killed when its parent dies: for the kernel, that
+/// is the thread that made it, and not the process (PR_SET_PDEATHSIG(2const)).
 fn native(n: u32, label: &str) -> Value {
     let script = "trap 'echo here $$' USR1; echo up $$; while :; do sleep 0.05; done";
-    let payload = json!({"Native": {"exec": "/bin/sh", "argv": ["-c", script]}});
+    let argv = json!(["--pdeathsig", "KILL", "/bin/sh", "-c", script]);
+    let payload = json!({"Native": {"exec": "/usr/bin/setpriv", "argv": argv}});
     let mut card = card(n, label, payload);
     card["permissions"] =
         json!({"networking": "full", "filesystem": "read-write", "processes": true});

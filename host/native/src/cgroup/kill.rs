@@ -1,14 +1,14 @@
 //! Killing all that is in a cgroup.
 
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::AsFd;
 
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 use super::identity::cgroup_of;
 use super::leaf::Leaf;
-use crate::signal::send_signal;
+use crate::signal::{pidfd_open, send_signal};
 
 /// Processes killed in one turn where the kernel has no `cgroup.kill`; the others are killed in the next one.
 const BATCH: usize = 1024;
@@ -50,7 +50,7 @@ impl Leaf {
     /// Kills a process if it is in this cgroup. The pidfd comes first: whatever its number means later, it stands for
     /// the process that was asked for its cgroup.
     fn kill_member(&self, pid: i32) {
-        let Ok(pidfd) = pidfd_open(pid) else {
+        let Ok(pidfd) = pidfd_open(Pid::from_raw(pid)) else {
             return; // it is no more
         };
         let member = cgroup_of(&pid.to_string()).is_ok_and(|cgroup| {
@@ -69,12 +69,4 @@ impl Leaf {
     pub fn thaw(&self) -> io::Result<()> {
         self.write("cgroup.freeze", "0")
     }
-}
-
-/// `pidfd_open(2)`.
-fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
-    // SAFETY: the call takes two numbers.
-    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
-    // SAFETY: the call has just made this descriptor, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }

@@ -48,7 +48,6 @@ impl Executor<'_> {
     /// Performs one step. `Exec` returns only when it failed.
     pub(crate) fn perform<'a>(&self, step: Step<'a>) -> Result<(), Fault<'a>> {
         match step {
-            Step::Signals { ignored } => reset_signals(ignored)?,
             Step::Session => sys::setsid()?,
             Step::Umask(mask) => sys::umask(mask)?,
             Step::Namespaces(namespaces) => namespaces::enter(namespaces)?,
@@ -95,17 +94,6 @@ fn set_credentials(user: u32, group: u32, groups: Ids<'_>) -> Result<(), i32> {
     privilege::set_groups(groups)?;
     privilege::set_group(group)?;
     privilege::set_user(user)
-}
-
-/// Ignored signals and the mask survive `execve`, and PID 1 ignores and blocks some of its own. It knows which it ignores,
-/// which are few: asking for all would take sixty system calls, a third of the work of a plain plan.
-fn reset_signals(ignored: u64) -> Result<(), i32> {
-    let mut left = ignored;
-    while left != 0 {
-        sys::default_disposition(left.trailing_zeros() as i32 + 1)?;
-        left &= left.wrapping_sub(1);
-    }
-    sys::unblock_all_signals()
 }
 
 /// Without force: a terminal that controls another session is not taken away from it. Only then are its modes reset,

@@ -8,13 +8,14 @@ use core::ffi::CStr;
 use core::ptr;
 use core::slice;
 
-use ente_spawn::Rlimit;
+use ente_spawn::{Resource, Rlimit};
 
 pub(crate) mod file;
 pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod privilege;
 pub(crate) mod process;
+pub(crate) mod socket;
 
 pub(crate) const EPERM: i32 = 1;
 pub(crate) const ENOENT: i32 = 2;
@@ -23,6 +24,7 @@ pub(crate) const EIO: i32 = 5;
 pub(crate) const EEXIST: i32 = 17;
 pub(crate) const ENOTDIR: i32 = 20;
 pub(crate) const EINVAL: i32 = 22;
+pub(crate) const EMFILE: i32 = 24;
 pub(crate) const EFBIG: i32 = 27;
 pub(crate) const ENAMETOOLONG: i32 = 36;
 pub(crate) const EBADMSG: i32 = 74;
@@ -334,10 +336,18 @@ pub(crate) fn chdir(path: &CStr) -> Result<(), i32> {
 
 /// `prlimit(2)` on this process, soft and hard limit.
 pub(crate) fn set_limit(rlimit: Rlimit) -> Result<(), i32> {
-    let limits = [rlimit.limit; 2];
+    set_limits(rlimit.resource, [rlimit.limit; 2])
+}
+
+/// `prlimit(2)`: the soft and the hard limit of descriptors.
+pub(crate) fn limit_files(soft: u64, hard: u64) -> Result<(), i32> {
+    set_limits(Resource::Files, [soft, hard])
+}
+
+fn set_limits(resource: Resource, limits: [u64; 2]) -> Result<(), i32> {
     let args = [
         0, // This process.
-        rlimit.resource as usize,
+        resource as usize,
         limits.as_ptr() as usize,
         0,
         0,

@@ -11,6 +11,12 @@ const SYS_WAIT4: usize = 61;
 const SYS_KILL: usize = 62;
 const SYS_RT_SIGTIMEDWAIT: usize = 128;
 const SYS_PIPE2: usize = 293;
+const SYS_CLONE3: usize = 435;
+
+/// `linux/sched.h`.
+const CLONE_PARENT: u64 = 0x8000;
+const CLONE_NEWPID: u64 = 0x2000_0000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 const WNOHANG: usize = 1;
 const ANY_CHILD: usize = usize::MAX;
@@ -21,6 +27,40 @@ pub(crate) const SIGCHLD: i32 = 17;
 pub(crate) fn fork() -> Result<Option<i32>, i32> {
     // Memory is copied, so neither process sees what the other does with it.
     let pid = plain(SYS_FORK, 0, 0, 0)? as i32;
+    Ok((pid != 0).then_some(pid))
+}
+
+/// The kernel's `struct clone_args`.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// `clone3(2)` of a copy of this process that is its parent's child, born into this cgroup, as the first process of a PID
+/// namespace if it is to be: `None` in the copy, its process id here. The parent is told of its end as it would be of
+/// this process's own.
+pub(crate) fn clone_sibling(cgroup: Option<i32>, pid_namespace: bool) -> Result<Option<i32>, i32> {
+    let into = u64::from(cgroup.is_some()) * CLONE_INTO_CGROUP;
+    let args = CloneArgs {
+        flags: CLONE_PARENT | into | u64::from(pid_namespace) * CLONE_NEWPID,
+        cgroup: cgroup.unwrap_or(0) as u64,
+        ..CloneArgs::default()
+    };
+    let place = ptr::from_ref(&args) as usize;
+    // SAFETY: the call reads one such structure. Memory is copied, the stack included, so neither process sees what the
+    // other does with it.
+    let pid = unsafe { syscall(SYS_CLONE3, [place, size_of::<CloneArgs>(), 0, 0, 0, 0]) }? as i32;
     Ok((pid != 0).then_some(pid))
 }
 

@@ -51,7 +51,6 @@ static PLAIN: Confinement = Confinement {
 
 fn recipe(argv: &[CString]) -> Recipe<'_> {
     Recipe {
-        ignored_signals: 0,
         confinement: &PLAIN,
         terminal: false,
         umask: 0o022,
@@ -83,7 +82,7 @@ fn record(tag: u8, body: &[u8]) -> Vec<u8> {
 /// A plan of these records with a right header.
 fn plan(records: &[Vec<u8>]) -> Vec<u8> {
     let body = records.concat();
-    let mut bytes = Vec::from(*b"ENTEPLAN\x02\x00");
+    let mut bytes = Vec::from(*b"ENTEPLAN\x03\x00");
     bytes.extend_from_slice(&(records.len() as u16).to_le_bytes());
     bytes.extend_from_slice(&(16 + body.len() as u32).to_le_bytes());
     bytes.extend_from_slice(&body);
@@ -106,12 +105,10 @@ fn the_bytes_are_pinned() {
     let argv = strings(&["x"]);
     let bytes = encode(&Recipe {
         program: c"/x",
-        ignored_signals: 1 << 12, // SIGPIPE
         ..recipe(&argv)
     })
     .unwrap();
     let expected = plan(&[
-        record(0x08, &[0, 0x10, 0, 0, 0, 0, 0, 0]),
         record(0x10, &[]),
         record(0x20, &[0o022, 0, 0, 0]),
         record(0x40, b"/\0"),
@@ -209,7 +206,7 @@ fn malformed_plans_are_refused_by_name() {
             DecodeError::TooLong(129 << 16),
         ),
         (with(0, b'e'), DecodeError::Magic),
-        (with(8, 3), DecodeError::Version(3)),
+        (with(8, 2), DecodeError::Version(2)),
         (with(10, 3), DecodeError::Length),
         (with(12, 0), DecodeError::Length),
         (with(17, 1), DecodeError::Reserved),
@@ -249,7 +246,7 @@ fn malformed_bodies_are_refused_by_step() {
     let too_few = b"/x\0\x02\0\0\0\x02\0\0\0x\0\0\0\0\0\0\0\0\0";
     let unterminated = b"/x\0\x01\0\0\0\x02\0\0\0\0x\0\0\0\0\0\0\0\0";
     let no_path = b"/x";
-    let cases: [(u8, &[u8]); 34] = [
+    let cases: [(u8, &[u8]); 32] = [
         (0x28, &[0]),
         (0x28, &[32]),
         (0x2a, b"\0"),
@@ -273,8 +270,6 @@ fn malformed_bodies_are_refused_by_step() {
         (0x6c, &[0; 9]),
         (0x70, &[0; 7]),
         (0x70, b""),
-        (0x08, &[]),
-        (0x08, &[0, 1, 0, 0, 0, 0, 0, 0]), // SIGKILL
         (0x10, &[0]),
         (0x20, &[0, 2]),
         (0x20, &[0, 2, 0, 0]),
@@ -333,7 +328,6 @@ fn rlimits() -> impl Strategy<Value = Vec<Rlimit>> {
 /// What a plan says, as owned values in the fields of a recipe.
 #[derive(Debug, Default, PartialEq)]
 struct Content {
-    ignored: u64,
     terminal: bool,
     umask: u32,
     directory: CString,
@@ -348,7 +342,6 @@ fn content(bytes: &[u8]) -> Content {
     let mut content = Content::default();
     for step in Plan::parse(bytes).unwrap().steps() {
         match step.unwrap() {
-            Step::Signals { ignored } => content.ignored = ignored,
             Step::Terminal => content.terminal = true,
             Step::Umask(mask) => content.umask = mask,
             Step::WorkingDirectory(path) => content.directory = path.into(),
@@ -373,7 +366,6 @@ fn content(bytes: &[u8]) -> Content {
 
 prop_compose! {
     fn contents()(
-        ignored in any::<u64>().prop_map(|mask| mask & !0x4_0100),
         terminal in any::<bool>(),
         umask in 0u32..=0o777,
         directory in c_path(),
@@ -383,14 +375,13 @@ prop_compose! {
         argv in prop::collection::vec(c_string(), 1..8),
         envp in prop::collection::vec(c_string(), 0..8),
     ) -> Content {
-        Content { ignored, terminal, umask, directory, passed, rlimits, program, argv, envp }
+        Content { terminal, umask, directory, passed, rlimits, program, argv, envp }
     }
 }
 
 impl Content {
     fn encode(&self) -> Vec<u8> {
         encode(&Recipe {
-            ignored_signals: self.ignored,
             terminal: self.terminal,
             confinement: &confinement(),
             umask: self.umask,

@@ -1,7 +1,9 @@
 //! Who is at the other end of a socket, by what the kernel knows.
 
+use arje_native::pidfd_open;
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::Pid;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -33,7 +35,7 @@ impl Peer {
         let pidfd = match peer_pidfd(stream) {
             // An older kernel: whoever has the number now. It could be somebody else only if the
             // peer has ended and all numbers were given out since it connected.
-            Err(Errno::ENOPROTOOPT) => pidfd_open(pid),
+            Err(Errno::ENOPROTOOPT) => pidfd_open(Pid::from_raw(pid)),
             result => result,
         }?;
         Ok(Peer {
@@ -74,12 +76,4 @@ fn peer_pidfd(stream: &UnixStream) -> nix::Result<OwnedFd> {
     Errno::result(result)?;
     // SAFETY: the kernel has just made this descriptor for us (close-on-exec).
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
-    // SAFETY: the call takes two numbers.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    let fd = Errno::result(result)?;
-    // SAFETY: the kernel has just made this descriptor for us (close-on-exec).
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }

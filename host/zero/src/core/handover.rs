@@ -11,7 +11,6 @@ use crate::logs::LeftPipe;
 use crate::natives::Who;
 use arje_card::Id;
 use arje_supervisor::{EventKind, Millis, Report, StopReason};
-use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -64,9 +63,8 @@ impl Core {
         let lives: Vec<Who> = self.lives().collect();
         let mut waits = BTreeSet::new();
         for who in lives {
-            if !components.contains(&who.id) || self.bodies.withdraw(who, Signal::SIGTERM).is_some()
-            {
-                continue; // it stays, or has not begun: the next image begins it
+            if !components.contains(&who.id) {
+                continue; // it stays
             }
             if let Some(card) = self.supervisor.card(who.id) {
                 let restart = StopReason::Command(arje_supervisor::Command::Restart);
@@ -214,8 +212,7 @@ impl Core {
             .filter(|who| components.contains(&who.id) || !self.bodies.outlives_image(*who));
         let gone: Vec<Who> = gone.collect();
         for who in gone {
-            let withdrawn = self.bodies.withdraw(who, Signal::SIGKILL);
-            if let (None, Some(card)) = (withdrawn, self.supervisor.card(who.id)) {
+            if let Some(card) = self.supervisor.card(who.id) {
                 // After a failed hand-over it may not have come to its end yet.
                 self.bodies.kill(card, who.incarnation);
             }

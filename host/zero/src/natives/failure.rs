@@ -23,11 +23,7 @@ pub fn start_failed(step: &str, error: impl ToString) -> ExitStatus {
 }
 
 fn plain(failure: &ExecFailure) -> String {
-    let mut message = failure.reason();
-    if failure.step == StepKind::Executor {
-        message.push_str("; ente-spawn must be there: in an image, or where ARJE_ENTE_SPAWN says");
-    }
-    message
+    failure.reason()
 }
 
 fn explain(failure: &ExecFailure, card: &Card) -> Option<String> {
@@ -175,8 +171,6 @@ mod tests {
                 said(StepKind::Mounts, Errno::EPERM, "/proc", card),
                 "could not be started: mounts: Operation not permitted: \"/proc\""
             );
-            let executor = said(StepKind::Executor, Errno::ENOENT, "", card);
-            assert!(executor.contains("ARJE_ENTE_SPAWN"), "{executor}");
         }
     }
 }

@@ -75,7 +75,7 @@ fn disks_are_clean_after_every_kind_of_end() {
         if signal != "USR1" {
             ends(&mut booted);
         }
-        let console = booted.printed();
+        let console = booted.vm.console();
         assert!(console.contains(" (nvme0n1): unmounting"), "{console}");
         drop(booted); // a halted machine stays as it is
         assert!(disk.is_clean(), "{signal}");
