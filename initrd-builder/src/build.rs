@@ -49,6 +49,8 @@ pub struct Assembled {
     pub tree: Tree,
     /// The seed as it is packed: pinned, and with the Card that loads kernel modules.
     pub seed: Card,
+    /// The session fragments as they are packed, each with its name (`kiosk` of `session-kiosk.card.json`).
+    pub fragments: Vec<(String, Card)>,
     /// What is worth telling about how they were found, one line each.
     pub notes: Vec<String>,
 }
@@ -93,9 +95,16 @@ pub fn assemble(options: &Options) -> Result<Assembled, Error> {
     }
     assembly.add_cards(&cards)?;
     assembly.add_modules(&cards, modules.components())?;
+    let seed = cards.remove(0).reading.document.card;
+    let fragments = cards.into_iter().map(|loaded| {
+        let name = seed::session_of(&loaded.source).unwrap_or_default();
+        (name.to_owned(), loaded.reading.document.card)
+    });
+    let fragments = fragments.collect();
     Ok(Assembled {
         tree: assembly.tree,
-        seed: cards.swap_remove(0).reading.document.card,
+        seed,
+        fragments,
         notes: assembly.notes,
     })
 }

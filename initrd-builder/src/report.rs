@@ -25,6 +25,8 @@ pub struct Summary {
     pub tree: Tree,
     /// The seed as it was packed.
     pub seed: Card,
+    /// The session fragments as they were packed, with their names.
+    pub fragments: Vec<(String, Card)>,
     /// What is worth telling, one line each.
     pub notes: Vec<String>,
     /// Bytes of the archive before compression.
@@ -48,6 +50,7 @@ impl Summary {
             compression,
             tree: assembled.tree,
             seed: assembled.seed,
+            fragments: assembled.fragments,
             notes: assembled.notes,
             unpacked,
             packed: packed.len() as u64,

@@ -121,6 +121,12 @@ fn unreadable(path: &Path, error: LoadError) -> Error {
     }
 }
 
+/// The name of the session of which this is the fragment.
+pub fn session_of(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?;
+    name.strip_prefix("session-")?.strip_suffix(".card.json")
+}
+
 /// The session fragments in a folder, sorted: `session-NAME.card.json`.
 ///
 /// # Errors
@@ -130,8 +136,7 @@ pub fn fragments(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     for entry in entries {
         let path = entry.map_err(Error::io("list", folder))?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        if name.is_some_and(|name| name.starts_with("session-") && name.ends_with(".card.json")) {
+        if session_of(&path).is_some() {
             found.push(path);
         }
     }

@@ -1,5 +1,6 @@
 //! A boot without a person: waits for the milestones, runs commands in the guest, and says what was missing.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,12 +8,15 @@ use std::time::{Duration, Instant};
 use crate::console;
 use crate::error::Error;
 use crate::machine::Machine;
-use crate::milestones::{Milestone, NOT_UP, PROMPT, RESCUE};
+use crate::milestones::{AWAKE, Milestone, NOT_UP, PROMPT, RESCUE};
 use crate::vm::{Output, Vm};
 use serde_json::Value;
 
 /// What tells the states of all Entes.
 const STATUS: &str = "ente status --json";
+
+/// How the kernel's last words begin.
+const PANIC: &str = "Kernel panic - not syncing";
 
 /// A guest command, and what it must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,10 +62,11 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.passed() {
+            let console = telling(&self.console);
             writeln!(
                 f,
                 "--- console ---\n{}\n--- end of console ---",
-                self.console.trim_end()
+                console.trim_end()
             )?;
         }
         for (command, output) in &self.outputs {
@@ -72,6 +77,16 @@ impl fmt::Display for Verdict {
         }
         let word = if self.passed() { "passed" } else { "failed" };
         writeln!(f, "check {word} after {:.1} s", self.took.as_secs_f64())
+    }
+}
+
+/// What of the console tells why a check failed: what PID 1 and its Entes said, without the kernel's own messages; with
+/// them where the kernel panicked, or never handed over to PID 1.
+fn telling(console: &str) -> Cow<'_, str> {
+    let about_kernel = console.contains(PANIC) || !console::contains(console, AWAKE);
+    match about_kernel {
+        true => Cow::Borrowed(console),
+        false => Cow::Owned(console::without_kernel(console)),
     }
 }
 
@@ -159,11 +174,20 @@ fn run_commands(vm: &mut Vm, plan: &Plan, start: Instant, verdict: &mut Verdict)
             .push(format!("the prompt to run commands at: {error}"));
         return;
     }
-    for command in &plan.commands {
+    for (number, command) in plan.commands.iter().enumerate() {
+        let (is_last, mark) = (number + 1 == plan.commands.len(), vm.mark());
         match vm.run_within(&command.command, left(start)) {
             Ok(output) => {
                 verdict.missing.extend(lacking(command, &output));
                 verdict.outputs.push((command.command.clone(), output.raw));
+            }
+            // Whatever ends the machine never gets to say so at the prompt.
+            Err(Error::Ended { .. }) if is_last && ended_in_order(&vm.since(mark)) => {
+                let raw = vm.since(mark);
+                let text = console::without_kernel(&raw);
+                let output = Output { text, raw, code: 0 };
+                verdict.missing.extend(lacking(command, &output));
+                verdict.outputs.push((command.command.clone(), output.text));
             }
             Err(error) => {
                 verdict.missing.push(error.to_string());
@@ -171,6 +195,12 @@ fn run_commands(vm: &mut Vm, plan: &Plan, start: Instant, verdict: &mut Verdict)
             }
         }
     }
+}
+
+/// Whether the kernel was told to end the machine, and no panic did.
+fn ended_in_order(console: &str) -> bool {
+    let ends = ["reboot: Power down", "reboot: Restarting system"];
+    !console.contains(PANIC) && ends.iter().any(|text| console.contains(text))
 }
 
 /// What a command did not do.
@@ -192,6 +222,19 @@ fn lacking(command: &GuestCommand, output: &Output) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kernel_is_told_of_only_where_it_is_to_blame() {
+        let booted = "[    1.000000] tsc\nente-zero despierta como PID 1\n[    2.000000] noise\nEnte a: no\n";
+        assert_eq!(
+            telling(booted),
+            "ente-zero despierta como PID 1\nEnte a: no\n"
+        );
+        let stuck = "[    1.000000] tsc\n";
+        assert_eq!(telling(stuck), stuck);
+        let panic = format!("{booted}[    3.000000] Kernel panic - not syncing: Fatal\n");
+        assert_eq!(telling(&panic), panic);
+    }
 
     #[test]
     fn who_crashes_again_and_again_is_not_well() {

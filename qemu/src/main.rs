@@ -10,11 +10,11 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use args::{Action, Arguments, Boot, Check, Subject};
-use arje_card::Card;
+use arje_card::{Card, append_fragment};
 use arje_qemu::check::{Plan, check};
 use arje_qemu::kernel::{Kernel, Search};
 use arje_qemu::machine::Terminal;
-use arje_qemu::milestones::{of_any_seed, of_seed};
+use arje_qemu::milestones::{Milestone, of_any_seed, of_seed, of_seed_and_more, session_in};
 use arje_qemu::{Error, Machine};
 use clap::Parser;
 use initrd_builder::cli::{Environment, ImageArgs};
@@ -59,13 +59,28 @@ fn run_check(arguments: &Check) -> Result<bool, Error> {
     let kernel = arguments.machine.kernel()?;
     let machine = arguments.machine.describe(&kernel)?;
     let (image, packed) = image_of(&arguments.subject, &arguments.image, &kernel)?;
-    let seed = match (packed, &arguments.seed) {
-        (Some(packed), _) => Some(packed),
-        (None, Some(path)) => Some(initrd_builder::seed::read(path)?),
-        (None, None) => None,
+    let session = session_in(&machine.append);
+    let milestones = match (packed, &arguments.seed) {
+        (Some(Packed { seed, fragments }), _) => {
+            let asked = |(name, _): &(String, Card)| Some(name.as_str()) == session;
+            let fragment = fragments.into_iter().find(asked);
+            of_session(seed, fragment.map(|(_, card)| card))
+        }
+        (None, Some(path)) => {
+            let seed = initrd_builder::seed::read(path)?;
+            match (session, &arguments.image.fragments) {
+                (None, _) => of_seed(&seed),
+                (Some(_), None) => of_seed_and_more(&seed),
+                (Some(name), Some(folder)) => {
+                    let path = folder.join(format!("session-{name}.card.json"));
+                    of_session(seed, Some(initrd_builder::seed::read(&path)?))
+                }
+            }
+        }
+        (None, None) => of_any_seed(),
     };
     let plan = Plan {
-        milestones: seed.as_ref().map_or_else(of_any_seed, of_seed),
+        milestones,
         commands: arguments.guest.commands.clone(),
         deadline: Duration::from_secs(arguments.deadline),
     };
@@ -75,12 +90,26 @@ fn run_check(arguments: &Check) -> Result<bool, Error> {
     Ok(verdict.passed())
 }
 
-/// The image itself, or one built now from the seed, with the seed as it was packed.
+/// The milestones of a seed with the fragment of its session, which PID 1 appends in the same way.
+fn of_session(mut seed: Card, fragment: Option<Card>) -> Vec<Milestone> {
+    if let Some(fragment) = fragment {
+        append_fragment(&mut seed, fragment);
+    }
+    of_seed(&seed)
+}
+
+/// What was packed into an image: the seed, and the session fragments with their names.
+struct Packed {
+    seed: Card,
+    fragments: Vec<(String, Card)>,
+}
+
+/// The image itself, or one built now from the seed, with the Cards as they were packed.
 fn image_of(
     subject: &Subject,
     image: &ImageArgs,
     kernel: &Kernel,
-) -> Result<(PathBuf, Option<Card>), Error> {
+) -> Result<(PathBuf, Option<Packed>), Error> {
     let Some(seed) = subject.seed() else {
         return Ok((subject.path.clone(), None));
     };
@@ -100,7 +129,11 @@ fn image_of(
     }
     let summary = initrd_builder::build(&options, &out)?;
     eprint!("{summary}");
-    Ok((out, Some(summary.seed)))
+    let packed = Packed {
+        seed: summary.seed,
+        fragments: summary.fragments,
+    };
+    Ok((out, Some(packed)))
 }
 
 impl args::MachineArgs {

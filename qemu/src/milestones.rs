@@ -1,7 +1,7 @@
 //! What a boot must say, and in which words. These lines are a stable interface: they are printed exactly so on
 //! the console, and other programs wait for them too.
 
-use arje_card::{Card, Payload};
+use arje_card::{Capability, Card, Contract, Payload};
 
 use crate::console;
 
@@ -84,29 +84,63 @@ pub fn of_any_seed() -> Vec<Milestone> {
         .into()
 }
 
+/// Whose session the kernel's command line asks for (`arje.session=NAME`); the last one counts.
+#[must_use]
+pub fn session_in(command_line: &[String]) -> Option<&str> {
+    let words = command_line.iter().flat_map(|text| text.split_whitespace());
+    words
+        .filter_map(|word| word.strip_prefix("arje.session="))
+        .next_back()
+}
+
 /// The milestones of an image with this seed, in the order of a boot: PID 1, the seed, genesis, one line for
 /// each Card that has something to run and one that all of them have come up, and the prompt where a shell has it.
+/// A Card that a rival may keep out (`Conflicts`) need not come to life; if nobody does it instead, the seed is not up.
 #[must_use]
 pub fn of_seed(seed: &Card) -> Vec<Milestone> {
+    let count = seed.walk().count() - 1; // without the seed itself
+    // The line end keeps `count=1` from standing for `count=16`.
+    of_genesis(seed, &format!("{count}\n"))
+}
+
+/// As [`of_seed`], where a session's fragment that nobody here knows adds Cards to the seed's.
+#[must_use]
+pub fn of_seed_and_more(seed: &Card) -> Vec<Milestone> {
+    of_genesis(seed, "")
+}
+
+fn of_genesis(seed: &Card, count: &str) -> Vec<Milestone> {
     let cards = || seed.walk().map(|visit| visit.card);
-    let count = cards().count() - 1; // without the seed itself
     let label = &seed.label;
     let mut milestones = vec![
         Milestone::new(AWAKE),
         Milestone::new(format!("{SEED_LOADED}{SEED_PATH}")),
         Milestone::new(BUS),
-        // The line end keeps `count=1` from standing for `count=16`.
-        Milestone::new(format!("{GENESIS}{label} count={count}\n")),
+        Milestone::new(format!("{GENESIS}{label} count={count}")),
     ];
-    let incarnated: Vec<Milestone> = cards().filter_map(Milestone::incarnated).collect();
-    if !incarnated.is_empty() {
-        milestones.extend(incarnated);
+    let sure = cards().filter(|card| !cards().any(|other| exclude(card, other)));
+    milestones.extend(sure.filter_map(Milestone::incarnated));
+    if cards().any(|card| card.payload != Payload::Virtual) {
         milestones.push(Milestone::new(UP));
     }
     if cards().any(has_prompt) {
         milestones.push(Milestone::new(PROMPT));
     }
     milestones
+}
+
+/// Whether these two Cards never live at the same time.
+fn exclude(one: &Card, other: &Card) -> bool {
+    let refuses = |one: &Card, other: &Card| {
+        one.contracts.iter().any(|contract| match contract {
+            Contract::Conflicts(of) => {
+                let provides = |cap: &Capability| other.provides.iter().any(|p| p.satisfies(cap));
+                of.iter().any(provides)
+            }
+            _ => false,
+        })
+    };
+    refuses(one, other) || refuses(other, one)
 }
 
 /// Whether the Card's shell shows our prompt: it is told so in `PS1`.
@@ -152,6 +186,27 @@ mod tests {
                 "arje# ",
             ]
         );
+    }
+
+    #[test]
+    fn whom_a_rival_may_keep_out_need_not_come_to_life() {
+        let mut seed = Card::from_json(SEED.as_bytes()).unwrap();
+        seed.genesis[0].provides = [Capability::Journal].into();
+        let component = &mut seed.genesis[1].genesis[0];
+        component.contracts = vec![Contract::Conflicts([Capability::Journal].into())];
+        let lines = of_seed(&seed).into_iter().map(|line| line.to_string());
+        let lines: Vec<String> = lines.filter(|line| line.contains("encarnado")).collect();
+        assert_eq!(lines, Vec::<String>::new());
+        let any_count = of_seed_and_more(&seed)[3].to_string();
+        assert_eq!(any_count, "instanciando genesis seed=s count=");
+    }
+
+    #[test]
+    fn the_last_session_on_the_command_line_counts() {
+        let line = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(session_in(&line(&["quiet", "x arje.session"])), None);
+        let several = line(&["arje.session=a quiet", "arje.session=b ente.log=debug"]);
+        assert_eq!(session_in(&several), Some("b"));
     }
 
     #[test]

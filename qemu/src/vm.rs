@@ -137,6 +137,12 @@ impl Vm {
         self.shared.lock().log.mark()
     }
 
+    /// The console from a mark on.
+    #[must_use]
+    pub fn since(&self, mark: usize) -> String {
+        self.shared.lock().log.since(mark)
+    }
+
     /// Waits until `text` stands anywhere on the console, before or after the call; kernel messages
     /// that fell into the middle of it do not matter.
     ///

@@ -123,6 +123,59 @@ fn a_bad_boot_fails_with_the_console_and_what_was_missing() {
         assert!(said.contains(part), "{part} in {said}");
     }
     assert!(!said.contains("missing: `ente-zero despierta"), "{said}");
+    // PID 1 was there and the kernel did nothing wrong: its hundreds of lines would hide the few that matter.
+    assert!(!said.contains("Linux version"), "{said}");
+}
+
+#[test]
+fn a_last_command_that_ends_the_machine_in_order_has_done_its_work() {
+    let output = check(WELL, &["--run", "echo yes", "--run", "poweroff -f"]);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    // Not if more was to come, nor if it is the kernel that gave up.
+    let panic = "echo c > /proc/sysrq-trigger";
+    for commands in [["poweroff -f", "echo yes"], ["echo yes", panic]] {
+        let [first, second] = commands;
+        let output = check(WELL, &["--run", first, "--run", second]);
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("missing: the machine ended before"), "{said}");
+        assert_eq!(said.contains("Kernel panic"), second == panic, "{said}");
+    }
+}
+
+/// The Cards of a session are appended to the seed's by PID 1, and so are what is waited for.
+#[test]
+fn a_session_brings_its_entes_along() {
+    let fragments = tempfile::tempdir().unwrap();
+    let session = SEED
+        .replace(
+            "00000000000\", \"label\": \"pretended",
+            "00000000008\", \"label\": \"fragment",
+        )
+        .replace(
+            "00000000001\", \"label\": \"shell",
+            "00000000009\", \"label\": \"browser",
+        );
+    let file = fragments.path().join("session-kiosk.card.json");
+    std::fs::write(file, session).unwrap();
+    let folder = fragments.path().to_str().unwrap();
+    let arguments = ["--fragments", folder, "--append", "arje.session=kiosk"];
+    let output = check(WELL, &arguments);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in [
+        "missing: `instanciando genesis seed=pretended count=3`",
+        "missing: `Ente browser encarnado pid=`",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let with_it = WELL.replace(
+        "echo 'the seed is up",
+        "echo 'instanciando genesis seed=pretended count=3'; echo 'Ente browser encarnado pid=4'; echo 'the seed is up",
+    );
+    let output = check(&with_it, &arguments);
+    assert!(output.status.success(), "{}", text(&output.stdout));
 }
 
 #[test]

@@ -239,8 +239,13 @@ fn session_fragments_are_packed_and_checked() {
         fragment.to_string().as_bytes(),
     );
     workshop.put("fragments/notes.txt", b"not a fragment");
-    let (_, entries) = workshop.build(&options).unwrap();
+    let (summary, entries) = workshop.build(&options).unwrap();
     assert!(has(&entries, "ente/fragments/session-kiosk.card.json"));
+    let packed = summary.fragments.iter();
+    let packed: Vec<(&str, usize)> = packed
+        .map(|(name, card)| (name.as_str(), card.walk().count()))
+        .collect();
+    assert_eq!(packed, [("kiosk", 2)]);
     assert!(
         has(&entries, &format!("ente/cas/{}", hello())),
         "its modules come along"
