@@ -49,6 +49,8 @@ pub enum RequestedPayload {
         exec: String,
         /// Whether it gets the console.
         console: bool,
+        /// The sockets that it finds from descriptor 3 on.
+        listen: Vec<ListenOn>,
     },
     /// Nothing.
     Virtual,
@@ -155,7 +157,12 @@ pub fn draft(request: Request) -> Result<Card, DraftError> {
     match payload {
         // Nothing runs that could end, so nothing is to be restarted.
         RequestedPayload::Virtual => card.supervision = Supervision::OneShot,
-        RequestedPayload::Native { exec, console } => {
+        RequestedPayload::Native {
+            exec,
+            console,
+            listen,
+        } => {
+            card.listen = name_sockets("socket", listen);
             card.payload = Payload::Native(NativePayload { exec, argv, envp });
             card.permissions = unconfined();
             if console {
@@ -186,7 +193,7 @@ fn draft_wasm(
         envp,
         preopens: requested.preopens,
     };
-    card.listen = name_sockets(requested.listen);
+    card.listen = name_sockets("http", requested.listen);
     if payload.entry == Entry::Http && card.listen.is_empty() {
         return Err(DraftError::NothingToListenOn);
     }
@@ -232,10 +239,10 @@ fn choose_entry(component: &Component, asked: Option<Entry>) -> Result<Entry, Dr
     }
 }
 
-fn name_sockets(listen: Vec<ListenOn>) -> Vec<Listen> {
+fn name_sockets(first: &str, listen: Vec<ListenOn>) -> Vec<Listen> {
     let name = |index: usize| match index {
-        0 => "http".to_owned(),
-        index => format!("http-{}", index + 1),
+        0 => first.to_owned(),
+        index => format!("{first}-{}", index + 1),
     };
     let named = |(index, on)| Listen {
         name: name(index),

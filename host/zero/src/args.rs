@@ -14,6 +14,7 @@ const DEV_SECONDS: u64 = 4;
 pub const USAGE: &str = "\
 usage: ente-zero [--for SECONDS | --forever] [--store DIR] [--components DIR] [--compiler FILE]
                  [--run-dir DIR] [SEED]
+       ente-zero --version
 
 As PID 1 it boots /ente/seed.card.json. Anywhere else this is dev mode: it runs SEED (default:
 ./seed.card.json, else a small built-in one) for 4 seconds, or as long as said, or until nothing
@@ -52,6 +53,8 @@ pub struct Args {
     pub resume: Option<i32>,
     /// `--help`
     pub help: bool,
+    /// `--version`
+    pub version: bool,
 }
 
 impl Default for Args {
@@ -66,6 +69,7 @@ impl Default for Args {
             rescue: None,
             resume: None,
             help: false,
+            version: false,
         }
     }
 }
@@ -82,6 +86,10 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Args, Vec<String>) {
         let result = match name.as_str() {
             "--help" | "-h" => {
                 parsed.help = true;
+                Ok(())
+            }
+            "--version" | "-V" => {
+                parsed.version = true;
                 Ok(())
             }
             "--forever" => {

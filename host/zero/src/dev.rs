@@ -37,6 +37,10 @@ const USAGE_ERROR: u8 = 2;
 
 /// Runs dev mode.
 pub fn main(args: &Args, problems: &[String]) -> ExitCode {
+    if args.version {
+        println!("ente-zero {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
     if args.help {
         print!("{USAGE}");
         return READY.into();
@@ -170,7 +174,7 @@ fn prepare_modules(args: &Args, card: &Card, seed: &Path, store: &Path) -> Resul
     if pins.is_empty() {
         return Ok(());
     }
-    let store = Store::create(store).map_err(|error| error.to_string())?;
+    let store = open_store(args, store)?;
     put_components(args, seed, &store)?;
     let fingerprint = wiring::fingerprint()?;
     let missing: Vec<(Sha256, &str)> = pins
@@ -198,6 +202,14 @@ fn prepare_modules(args: &Args, card: &Card, seed: &Path, store: &Path) -> Resul
         }
     }
     Ok(())
+}
+
+fn open_store(args: &Args, store: &Path) -> Result<Store, String> {
+    Store::create(store).map_err(|error| match args.store {
+        Some(_) => error.to_string(),
+        // They never named the folder.
+        None => format!("{error}; say --store DIR, a folder for modules that can be written"),
+    })
 }
 
 /// What a developer can do about a module that is not there.

@@ -44,8 +44,8 @@ pub struct Arguments {
     /// A folder that the component sees; `:ro` makes it read-only; may be given several times
     #[arg(long, value_name = "SOURCE:TARGET[:ro]", conflicts_with_all = ["native", "virtual_"], value_parser = parse_preopen)]
     preopen: Vec<Bind>,
-    /// Where the requests for the entry http come from; may be given several times
-    #[arg(long, value_name = "tcp:IP:PORT|unix:PATH", conflicts_with_all = ["native", "virtual_"], value_parser = parse_listen)]
+    /// A socket to listen on: for the requests of the entry http, or from descriptor 3 on of a program; may be given several times
+    #[arg(long, value_name = "tcp:IP:PORT|unix:PATH", conflicts_with = "virtual_", value_parser = parse_listen)]
     listen: Vec<ListenOn>,
     /// Give it the console, as a shell needs it
     #[arg(long, conflicts_with_all = ["wasm", "virtual_"])]
@@ -114,6 +114,7 @@ impl Arguments {
             (None, Some(exec)) => RequestedPayload::Native {
                 exec,
                 console: self.console,
+                listen: self.listen,
             },
             (None, None) => RequestedPayload::Virtual,
         };
