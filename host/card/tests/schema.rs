@@ -129,6 +129,96 @@ fn the_schema_and_the_reader_know_the_same_keys() {
     }
 }
 
+/// A Card in which an object of each kind with defaults stands, and where.
+fn one_of_each() -> (Value, Vec<(&'static str, &'static str)>) {
+    let card = json!({
+        "schema_version": 1, "id": "01ARZ3NDEKTSV4RRFFQ69G5FA0", "label": "x", "supervision": "OneShot",
+        "payload": {"Wasm": {"module_sha256": "ab".repeat(32), "entry": "run"}},
+        "permissions": {"ipc": {}},
+        "soma": {
+            "namespaces": {}, "rlimits": {}, "run_as": {"uid": 1, "gid": 1},
+            "cgroup": {"cpu_max": {"quota_us": 1000}},
+            "mounts": {"binds": [{"source": "/a", "target": "/b"}]},
+        },
+        "start_limit": {}, "limits": {}, "dbus": {}, "flow": {}, "data": {},
+        "priority_contexts": {"work": {}},
+        "genesis": [
+            {"schema_version": 1, "id": "01ARZ3NDEKTSV4RRFFQ69G5FA1", "label": "n", "supervision": "OneShot",
+             "payload": {"Native": {"exec": "/n"}}},
+            {"schema_version": 1, "id": "01ARZ3NDEKTSV4RRFFQ69G5FA2", "label": "l", "supervision": "OneShot",
+             "payload": {"Legacy": {"exec": "/l"}}},
+        ],
+    });
+    let places = vec![
+        ("", ""),
+        ("WasmPayload", "/payload/Wasm"),
+        ("NativePayload", "/genesis/0/payload/Native"),
+        ("LegacyPayload", "/genesis/1/payload/Legacy"),
+        ("Permissions", "/permissions"),
+        ("Ipc", "/permissions/ipc"),
+        ("Soma", "/soma"),
+        ("Namespaces", "/soma/namespaces"),
+        ("RunAs", "/soma/run_as"),
+        ("Cgroup", "/soma/cgroup"),
+        ("CpuMax", "/soma/cgroup/cpu_max"),
+        ("Mounts", "/soma/mounts"),
+        ("Bind", "/soma/mounts/binds/0"),
+        ("StartLimit", "/start_limit"),
+        ("Limits", "/limits"),
+        ("Dbus", "/dbus"),
+        ("Flows", "/flow"),
+        ("DataFacet", "/data"),
+        ("PriorityContext", "/priority_contexts/work"),
+    ];
+    (card, places)
+}
+
+fn may_be_absent(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    let required = schema["required"].as_array();
+    let is_required = move |key: &str| required.into_iter().flatten().any(|name| name == key);
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    properties.filter(move |(key, _)| !is_required(key))
+}
+
+/// Whether absence is a value of its own.
+fn is_optional(property: &Value) -> bool {
+    property.to_string().contains("\"null\"")
+}
+
+#[test]
+fn a_default_is_what_the_reader_makes_of_an_absent_key() {
+    let schema = json_schema();
+    let read = |card: &Value| serde_json::from_value::<Card>(card.clone()).unwrap();
+    let (whole, places) = one_of_each();
+    for (name, place) in &places {
+        let definition = match *name {
+            "" => &schema,
+            name => &schema["$defs"][name],
+        };
+        for (key, property) in may_be_absent(definition) {
+            if is_optional(property) {
+                assert!(property.get("default").is_none(), "{name}.{key}");
+                continue;
+            }
+            let default = property.get("default");
+            let default = default.unwrap_or_else(|| panic!("{name}.{key} has no default"));
+            let mut with = whole.clone();
+            let mut without = whole.clone();
+            with.pointer_mut(place).unwrap()[key] = default.clone();
+            let object = without.pointer_mut(place).unwrap();
+            object.as_object_mut().unwrap().remove(key);
+            assert_eq!(read(&with), read(&without), "{name}.{key}: {default}");
+        }
+    }
+    // And no other kind of object has a default.
+    let named: BTreeSet<&str> = places.iter().map(|(name, _)| *name).collect();
+    for (name, definition) in schema["$defs"].as_object().unwrap() {
+        let mut absent = may_be_absent(definition);
+        let has = absent.any(|(_, property)| !is_optional(property));
+        assert_eq!(has, named.contains(name.as_str()), "{name}");
+    }
+}
+
 /// A validator for the part of JSON Schema that the generated schema uses. Unknown keywords are an
 /// error, so that a schema it does not understand cannot pass.
 fn accepts(root: &Value, schema: &Value, value: &Value) -> bool {

@@ -256,3 +256,31 @@ fn a_missing_helper_program_is_named_with_the_variable_that_says_where_it_is() {
     let left: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["seed.card.json"]);
 }
+
+#[test]
+fn it_says_its_version() {
+    let zero = env!("CARGO_BIN_EXE_ente-zero");
+    let ended = std::process::Command::new(zero).arg("--version").output();
+    let ended = ended.unwrap();
+    let expected = format!("ente-zero {}\n", env!("CARGO_PKG_VERSION"));
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(text(&ended.stdout), expected);
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_no_dead_end() {
+    let folder = folder();
+    let payload = json!({"Wasm": {"module_sha256": "ab".repeat(32), "entry": "run"}});
+    // The seed is written, and the options are those of somebody who never heard of a store.
+    command(folder.path(), &[card("lost", payload, json!("OneShot"))]);
+    let seed = folder.path().join("seed.card.json");
+    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_ente-zero"))
+        .arg(&seed)
+        .env_remove("XDG_CACHE_HOME")
+        .env("HOME", &seed) // in a file no folder can be made
+        .env("XDG_RUNTIME_DIR", folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{ended:?}");
+    assert_has(&text(&ended.stderr), "say --store DIR");
+}
