@@ -161,7 +161,7 @@ fn a_session_brings_its_entes_along() {
     std::fs::write(file, session).unwrap();
     let folder = fragments.path().to_str().unwrap();
     let arguments = ["--fragments", folder, "--append", "arje.session=kiosk"];
-    let output = check(WELL, &arguments);
+    let output = check(GIVEN_UP, &arguments);
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{said}");
     for part in [

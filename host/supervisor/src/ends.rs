@@ -3,7 +3,7 @@
 use arje_card::{RestartOn, Supervision};
 
 use crate::action::{Action, Cause, State, StopReason};
-use crate::exit::ExitStatus;
+use crate::exit::{ExitStatus, KilledFor, SIGKILL};
 use crate::index::EnteIx;
 use crate::supervisor::Supervisor;
 
@@ -17,6 +17,13 @@ impl Supervisor {
         };
         let stop = ente.stop.take();
         let frees = std::mem::take(&mut ente.frees);
+        let silent = matches!(&stop, Some(stop) if stop.reason == StopReason::NotAlive);
+        let status = match status {
+            Some(ExitStatus::Signal(SIGKILL)) if silent => {
+                Some(ExitStatus::Killed(KilledFor::Silence))
+            }
+            other => other,
+        };
         if let Some(status) = &status {
             ente.last_exit = Some(status.clone());
         }

@@ -29,7 +29,32 @@ pub enum ExitStatus {
         /// What went wrong and what to do about it.
         message: String,
     },
+    /// SIGKILL ended it, and who sent that is known.
+    Killed(KilledFor),
 }
+
+/// Why something was ended by SIGKILL that nobody had asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KilledFor {
+    /// The kernel's: memory was out, the machine's or that of its cgroup.
+    Memory,
+    /// The supervisor's: no sign of life within `liveness_ms`, or one that says that it cannot go on.
+    Silence,
+}
+
+impl fmt::Display for KilledFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => {
+                "the kernel killed it because memory was out (OOM killer); see soma.cgroup.memory_max"
+            }
+            Self::Silence => "its watchdog killed it: no sign of life in time (liveness_ms)",
+        })
+    }
+}
+
+/// The number of SIGKILL (signal(7)).
+pub(crate) const SIGKILL: i32 = 9;
 
 /// Classes of Wasm traps: few, so that they can label a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,7 +110,7 @@ impl ExitStatus {
     /// The same status with its texts cut to what the supervisor keeps per status.
     pub(crate) fn bounded(mut self) -> Self {
         match &mut self {
-            Self::Code(_) | Self::Signal(_) => {}
+            Self::Code(_) | Self::Signal(_) | Self::Killed(_) => {}
             Self::Trap { detail, .. } => cut(detail),
             Self::Error(message) => cut(message),
             Self::StartFailed { step, message } => {
@@ -110,6 +135,7 @@ impl fmt::Display for ExitStatus {
         match self {
             Self::Code(code) => write!(f, "exited with code {code}"),
             Self::Signal(signal) => write!(f, "ended by signal {signal}"),
+            Self::Killed(why) => write!(f, "ended by signal {SIGKILL}: {why}"),
             Self::Trap { kind, detail } if detail.is_empty() => write!(f, "trapped: {kind}"),
             Self::Trap { kind, detail } => write!(f, "trapped: {kind}: {detail}"),
             Self::Error(message) => write!(f, "returned an error: {message}"),
@@ -138,6 +164,11 @@ mod tests {
             (ExitStatus::Code(0), "exited with code 0", true),
             (ExitStatus::Code(3), "exited with code 3", false),
             (ExitStatus::Signal(9), "ended by signal 9", false),
+            (
+                ExitStatus::Killed(KilledFor::Silence),
+                "ended by signal 9: its watchdog killed it: no sign of life in time (liveness_ms)",
+                false,
+            ),
             (trap(""), "trapped: deadline", false),
             (trap("in run"), "trapped: deadline: in run", false),
             (

@@ -31,7 +31,7 @@ mod table;
 
 pub use action::{Action, Cause, Hold, State, StopReason};
 pub use event::{Command, Event, EventKind, Incarnation, Millis, ReadyBy, Report};
-pub use exit::{ExitStatus, TrapKind};
+pub use exit::{ExitStatus, KilledFor, TrapKind};
 pub use refusal::{CycleLink, Need, Refusal};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use status::{EnteStatus, Transition, Usage};

@@ -5,7 +5,8 @@ use crate::natives::Who;
 use crate::poller::Poller;
 use arje_card::{Card, Id, Networking};
 use arje_native::cgroup::{CgroupError, CgroupTree, Leaf, Place, Usage};
-use arje_supervisor::ExitStatus;
+use arje_supervisor::{ExitStatus, KilledFor};
+use nix::sys::signal::Signal;
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -40,6 +41,8 @@ struct Held {
     /// Of the Card: a cgroup in which ports were forbidden serves no other kind.
     networking: Networking,
     leftovers: Option<Leftovers>,
+    /// How many of its processes the kernel had killed for want of memory before this life.
+    oom_kills: u64,
     /// To be removed when it is empty.
     retired: bool,
 }
@@ -91,13 +94,14 @@ impl Leaves {
     fn prepare(&mut self, card: &Card) -> Result<(), String> {
         let settings = &card.soma.cgroup;
         let place = Place::of(card);
-        if let Some(held) = self.held.get(&card.id) {
+        if let Some(held) = self.held.get_mut(&card.id) {
             if held.leftovers.is_some() {
                 return Err(held.complaint());
             }
             let same =
                 held.leaf.place() == &place && held.networking == card.permissions.networking;
             if same && held.leaf.fresh_for(settings) {
+                held.oom_kills = held.leaf.oom_kills().unwrap_or_default();
                 return Ok(());
             }
             self.retire(card.id);
@@ -132,7 +136,11 @@ impl Leaves {
         };
         let place = Place::of(card);
         let leaf = tree.adopt(&place, &card.soma.cgroup)?;
+        let oom_kills = leaf.oom_kills().unwrap_or_default();
         self.insert(card, leaf);
+        if let Some(held) = self.held.get_mut(&card.id) {
+            held.oom_kills = oom_kills;
+        }
         Ok(())
     }
 
@@ -150,6 +158,7 @@ impl Leaves {
             leaf,
             networking: card.permissions.networking,
             leftovers: None,
+            oom_kills: 0,
             retired: false,
         };
         self.held.insert(card.id, held);
@@ -174,6 +183,7 @@ impl Leaves {
         let Some(held) = self.held.get_mut(&who.id) else {
             return Some((who, status));
         };
+        let status = held.explain(status);
         if !held.leaf.state().is_ok_and(|state| state.populated) {
             return Some((who, status));
         }
@@ -304,6 +314,18 @@ impl Leaves {
 }
 
 impl Held {
+    /// The end of the life in it, with its reason if it was killed for want of memory.
+    fn explain(&self, status: ExitStatus) -> ExitStatus {
+        if status != ExitStatus::Signal(Signal::SIGKILL as i32) {
+            return status;
+        }
+        // The kernel counts before it kills.
+        match self.leaf.oom_kills() {
+            Some(kills) if kills > self.oom_kills => ExitStatus::Killed(KilledFor::Memory),
+            _ => status,
+        }
+    }
+
     fn complaint(&self) -> String {
         let pids = self.leaf.processes(NAMED);
         format!(

@@ -165,6 +165,57 @@ fn what_an_ente_waits_for_is_said() {
 }
 
 #[test]
+fn a_sign_of_readiness_that_never_comes_is_what_is_waited_for() {
+    let folder = folder();
+    let run = folder.path().join("run");
+    let mut silent = service("silent");
+    silent["readiness"] = json!("notify");
+    let mut dev = Dev::start(folder, &[silent], |command| {
+        command.arg("--forever").arg("--run-dir").arg(&run);
+    });
+    dev.wait("Ente silent encarnado");
+    let owed = "waits for READY=1 (readiness: notify)";
+    let hold = held(&run.join("ente-bus.sock"), "silent");
+    assert_eq!(hold.as_deref(), Some(owed));
+    let all = dev.stop().1.join("\n");
+    assert_has(&all, &format!("Ente silent is starting, not ready: {owed}"));
+}
+
+#[test]
+fn why_a_state_changed_is_told_with_labels_and_not_with_ids() {
+    let folder = folder();
+    let run = folder.path().join("run");
+    let mut dev = Dev::start(folder, &[service("web")], |command| {
+        command.arg("--forever").arg("--run-dir").arg(&run);
+    });
+    dev.wait("the seed is up");
+    let mut client = Client::connect(&run.join("ente-bus.sock")).unwrap();
+    let kill = arje_bus::KillEnte {
+        target: arje_bus::Target::Label("web".to_owned()),
+        signal: 9,
+    };
+    let all = arje_bus::Filter {
+        target: Some(arje_bus::Target::Label("seed".to_owned())),
+        kinds: None,
+    };
+    let subscribe = arje_bus::Request::Subscribe(arje_bus::Subscribe { filter: all });
+    client.request(subscribe).unwrap();
+    client.request(arje_bus::Request::KillEnte(kill)).unwrap();
+    let event = client
+        .next_event(Some(std::time::Instant::now() + common::DEADLINE))
+        .unwrap();
+    let cause = &event.happening().unwrap().cause;
+    assert_eq!(cause, "its child `web` is not ready");
+    let seed = arje_bus::Target::Label("seed".to_owned());
+    let arje_bus::Response::Status(status) =
+        client.request(arje_bus::Request::EnteStatus(seed)).unwrap()
+    else {
+        panic!("another answer");
+    };
+    assert!(status.history.iter().any(|change| change.cause == *cause));
+}
+
+#[test]
 fn a_module_that_is_not_there_names_its_card_and_what_to_do() {
     let folder = folder();
     let pin = "ab".repeat(32);

@@ -96,22 +96,24 @@ fn wait(
     timeout: Duration,
 ) -> Result<Outcome, Failure> {
     let deadline = Instant::now() + timeout;
+    let mut over = false;
     loop {
+        let refused = |text: String| Err(Failure::Refused(format!("Ente `{label}`: {text}")));
         let why = match judge(goal, &bus::status(client, target)?) {
             Progress::Reached => return Ok(Outcome::Done),
-            Progress::Hopeless(why) => {
-                return Err(Failure::Refused(format!("Ente `{label}`: {why}")));
-            }
+            Progress::Hopeless(why) => return refused(why),
             Progress::NotYet(why) => why,
         };
+        // Looked at after the time was over: what holds it back changes without an event of its own.
+        if over {
+            let seconds = timeout.as_secs();
+            return refused(format!(
+                "after {seconds} s {why}; `ente status {label}` tells more"
+            ));
+        }
         match client.next_event(Some(deadline)) {
             Ok(_) => {}
-            Err(ClientError::TimedOut) => {
-                return Err(Failure::Refused(format!(
-                    "Ente `{label}`: after {} s {why}; `ente status {label}` tells more",
-                    timeout.as_secs()
-                )));
-            }
+            Err(ClientError::TimedOut) => over = true,
             Err(error) => return Err(error.into()),
         }
     }

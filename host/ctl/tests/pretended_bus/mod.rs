@@ -40,6 +40,7 @@ fn talk(mut stream: UnixStream) {
     let mut chunk = [0; 4096];
     let mut greeted = false;
     let mut stopped = false;
+    let mut asked = 0;
     while let Ok(count) = stream.read(&mut chunk) {
         if count == 0 {
             return;
@@ -50,7 +51,8 @@ fn talk(mut stream: UnixStream) {
             if greeted {
                 let frame = RequestFrame::decode(&body).unwrap();
                 stopped |= matches!(frame.request, Request::Stop(_));
-                answer(&frame, stopped, &mut out);
+                asked += usize::from(matches!(frame.request, Request::EnteStatus(_)));
+                answer(&frame, stopped, asked, &mut out);
             } else {
                 let welcome = Welcome {
                     version: 1,
@@ -66,7 +68,8 @@ fn talk(mut stream: UnixStream) {
     }
 }
 
-fn answer(frame: &RequestFrame, stopped: bool, out: &mut Vec<u8>) {
+/// `asked`: how often this connection has asked for a status.
+fn answer(frame: &RequestFrame, stopped: bool, asked: usize, out: &mut Vec<u8>) {
     let serial = frame.serial;
     let mut followed_by = None;
     let response = match &frame.request {
@@ -76,7 +79,7 @@ fn answer(frame: &RequestFrame, stopped: bool, out: &mut Vec<u8>) {
             more: false,
         }),
         Request::EnteStatus(target) => found(target).map_or_else(Response::Error, |ente| {
-            Response::Status(status(ente, stopped))
+            Response::Status(status(ente, stopped, asked))
         }),
         Request::EnteTelemetry(target) => found(target).map_or_else(Response::Error, |_| {
             Response::Telemetry(Telemetry {
@@ -159,7 +162,11 @@ fn found(target: &Target) -> Result<EnteSummary, BusError> {
     })
 }
 
-fn status(mut summary: EnteSummary, stopped: bool) -> Box<EnteStatus> {
+fn status(mut summary: EnteSummary, stopped: bool, asked: usize) -> Box<EnteStatus> {
+    // What holds an Ente back changes without an event of that Ente: it was told of one, and looked then.
+    if asked > 3 && summary.held_by.is_some() {
+        summary.held_by = Some("needs Journal".into());
+    }
     if stopped {
         summary.state = EnteState::Declared;
         summary.wanted = false;

@@ -30,6 +30,16 @@ impl Leaf {
     }
 }
 
+impl Leaf {
+    /// How many of its processes the kernel has killed for want of memory since it was made, those in cgroups below it
+    /// included (`oom_kill` of `memory.events`); `None` where the kernel does not count that here.
+    #[must_use]
+    pub fn oom_kills(&self) -> Option<u64> {
+        let text = self.read("memory.events").ok()?;
+        field(&text, "oom_kill")
+    }
+}
+
 /// A value of a file with lines `KEY VALUE`.
 pub(super) fn field(text: &str, key: &str) -> Option<u64> {
     text.lines()

@@ -2,7 +2,8 @@
 
 use arje_card::{Payload, Pin, Readiness, RestartOn, StartLimit, Supervision, WasmPayload};
 use arje_supervisor::{
-    Action, Command, EventKind, ExitStatus, Hold, Millis, ReadyBy, Report, State, StopReason,
+    Action, Command, EventKind, ExitStatus, Hold, KilledFor, Millis, ReadyBy, Report, State,
+    StopReason,
 };
 
 use crate::bench::{Bench, DAEMON, cap, card, container, id};
@@ -174,12 +175,13 @@ fn no_sign_of_life_is_a_crash() {
     bench.report("a", Report::Alive);
     assert_eq!(bench.at(10_899), "");
     assert_eq!(bench.at(10_900), "!a");
-    assert_eq!(
-        bench.exit("a", 9),
-        "+a",
-        "again, and its delay is over long since"
-    );
+    let actions = bench.report("a", Report::Exited(ExitStatus::Signal(9)));
+    let again = "again, and its delay is over long since";
+    assert_eq!(bench.brief(&actions), "+a", "{again}");
     let status = bench.supervisor.status(id("a")).expect("known");
+    // Whose kill it was is said, and not only that it was one.
+    let silence = ExitStatus::Killed(KilledFor::Silence);
+    assert_eq!(status.last_exit, Some(&silence));
     let before = status.history.iter().rev().nth(1).map(|change| change.to);
     assert_eq!(before, Some(State::Backoff));
 }

@@ -6,7 +6,7 @@ use arje_card::Id;
 use arje_supervisor::{Cause, Incarnation, Millis, State};
 
 /// A change of state, as the supervisor tells of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Change<'a> {
     /// When.
     pub at: Millis,
@@ -20,11 +20,13 @@ pub struct Change<'a> {
     pub to: State,
     /// Why.
     pub cause: &'a Cause,
+    /// The same in words, with labels instead of ids.
+    pub text: String,
 }
 
 /// The event that a change of state is.
 #[must_use]
-pub fn event(change: &Change<'_>) -> Event {
+pub fn event(change: Change<'_>) -> Event {
     let exit = match change.cause {
         Cause::Exited(status) | Cause::StartLimit { status, .. } => Some(view::exit(status)),
         _ => None,
@@ -35,7 +37,7 @@ pub fn event(change: &Change<'_>) -> Event {
         label: change.label.to_owned(),
         incarnation: change.incarnation,
         state: view::state(change.to),
-        cause: view::short(change.cause.to_string()),
+        cause: view::short(change.text),
         exit,
     };
     match change.to {

@@ -23,7 +23,7 @@ pub use event::{Change, event};
 pub use limits::REQUEST_BATCH;
 pub use peer::Peer;
 pub use router::{Decision, Power, Task, route};
-pub use view::{Running, View, hold_text};
+pub use view::{Running, View, cause_text, note};
 
 use crate::logs::Logs;
 use crate::poller::{Interest, Poller};

@@ -5,10 +5,11 @@ use arje_bus::{
     EntePage, EnteState, EnteStatus, EnteSummary, Exit, ExitKind, PayloadKind, Target, Telemetry,
     Transition,
 };
-use arje_card::{Card, Id, Payload};
+use arje_card::{Card, CardKind, Id, Payload, Readiness};
 use arje_supervisor::{
-    self as supervisor, ExitStatus, Hold, Incarnation, Millis, State, Supervisor,
+    self as supervisor, Cause, ExitStatus, Hold, Incarnation, Millis, State, StopReason, Supervisor,
 };
+use nix::sys::signal::Signal;
 
 /// What the running payloads know about an Ente.
 pub trait Running {
@@ -115,10 +116,7 @@ impl View<'_> {
                 Payload::Wasm(wasm) => Some(*wasm.module_sha256.as_bytes()),
                 _ => None,
             },
-            held_by: status
-                .held_by
-                .as_ref()
-                .map(|hold| short(hold_text(self.supervisor, hold))),
+            held_by: note(self.supervisor, status).map(short),
             provides: provides.map(|cap| short(cap.to_string())).collect(),
             // A Card file has at most 4 MiB, so this never cuts.
             provides_total: card.provides.len() as u32,
@@ -131,9 +129,39 @@ impl View<'_> {
             incarnation: transition.incarnation,
             from: state(transition.from),
             to: state(transition.to),
-            cause: short(transition.cause.to_string()),
+            cause: short(cause_text(self.supervisor, &transition.cause)),
         }
     }
+}
+
+/// What keeps an Ente from being up: what holds it back, or the sign of readiness that it owes.
+#[must_use]
+pub fn note(supervisor: &Supervisor, status: &supervisor::EnteStatus<'_>) -> Option<String> {
+    if let Some(hold) = &status.held_by {
+        return Some(hold_text(supervisor, hold));
+    }
+    let card = supervisor.card(status.id)?;
+    let has_body = card.payload != Payload::Virtual && card.kind != CardKind::Data;
+    if status.state != State::Starting || !has_body {
+        return None;
+    }
+    let sign = match card.readiness {
+        Readiness::Notify => "waits for READY=1 (readiness: notify)",
+        Readiness::Announce => "waits to be announced (readiness: announce)",
+        Readiness::Started | Readiness::Exit => return None,
+    };
+    Some(sign.to_owned())
+}
+
+/// Why a state changed, with labels instead of ids.
+#[must_use]
+pub fn cause_text(supervisor: &Supervisor, cause: &Cause) -> String {
+    let id = match cause {
+        Cause::ChildMissing(id)
+        | Cause::Stop(StopReason::Lost(Hold::Parent(id) | Hold::Child { id, .. })) => id,
+        _ => return cause.to_string(),
+    };
+    labelled(supervisor, cause.to_string(), *id)
 }
 
 /// What holds an Ente back, with labels instead of ids.
@@ -142,11 +170,15 @@ pub fn hold_text(supervisor: &Supervisor, hold: &Hold) -> String {
     let (Hold::Parent(id) | Hold::Child { id, .. }) = hold else {
         return hold.to_string();
     };
-    let label = match supervisor.card(*id) {
-        Some(card) => format!("`{}`", card.label),
-        None => return hold.to_string(),
-    };
-    hold.to_string().replacen(&id.to_string(), &label, 1)
+    labelled(supervisor, hold.to_string(), *id)
+}
+
+/// The text with the label of this Ente instead of its id.
+fn labelled(supervisor: &Supervisor, text: String, id: Id) -> String {
+    match supervisor.card(id) {
+        Some(card) => text.replacen(&id.to_string(), &format!("`{}`", card.label), 1),
+        None => text,
+    }
 }
 
 /// Bytes that a summary takes in a frame, at most: its texts, and everything else.
@@ -193,6 +225,7 @@ pub fn exit(status: &ExitStatus) -> Exit {
     let (kind, number) = match status {
         ExitStatus::Code(code) => (ExitKind::Code, *code),
         ExitStatus::Signal(signal) => (ExitKind::Signal, *signal),
+        ExitStatus::Killed(_) => (ExitKind::Signal, Signal::SIGKILL as i32),
         ExitStatus::Trap { .. } => (ExitKind::Trap, 0),
         ExitStatus::Error(_) => (ExitKind::Error, 0),
         ExitStatus::StartFailed { .. } => (ExitKind::StartFailed, 0),

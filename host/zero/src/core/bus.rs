@@ -98,13 +98,14 @@ impl Core {
         let Some(card) = self.supervisor.card(id) else {
             return;
         };
-        let event = bus::event(&Change {
+        let event = bus::event(Change {
             at: now,
             id,
             label: &card.label,
             incarnation,
             to,
             cause,
+            text: bus::cause_text(&self.supervisor, cause),
         });
         bus.publish(&event, now);
     }

@@ -1,7 +1,7 @@
 //! What is said while the seed comes up: that it is, or who failed, and in dev mode what the others wait for.
 
 use super::{Core, Mode};
-use crate::bus::hold_text;
+use crate::bus::note;
 use crate::down::some_of;
 use arje_card::{Id, Payload};
 use arje_supervisor::State;
@@ -26,10 +26,9 @@ impl Core {
         self.console.line(text);
     }
 
-    /// What keeps this Ente from starting.
+    /// What keeps this Ente from being up.
     pub(super) fn hold_of(&self, id: Id) -> Option<String> {
-        let hold = self.supervisor.status(id)?.held_by?;
-        Some(hold_text(&self.supervisor, &hold))
+        note(&self.supervisor, &self.supervisor.status(id)?)
     }
 
     /// In dev mode: once nothing of the seed is on its way up any more, says once of each that has not come up what it

@@ -84,7 +84,7 @@ fn limits_of_cgroups_hold() {
         &mut booted,
         "dmesg | grep -q 'constraint=CONSTRAINT_MEMCG.*ente/memory'",
     );
-    booted.wait("Ente memory: ended by signal 9");
+    booted.wait("Ente memory: ended by signal 9: the kernel killed it because memory was out");
     until(
         &mut booted,
         "grep -q 'high [1-9]' /sys/fs/cgroup/ente/high/memory.events",
