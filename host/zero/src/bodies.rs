@@ -85,6 +85,17 @@ impl Bodies {
         self.logs.is_lost()
     }
 
+    /// Whether something was started whose output nobody takes in yet.
+    #[must_use]
+    pub fn owes_output(&self) -> bool {
+        self.logs.owes()
+    }
+
+    /// Has the output of what was started taken in; after a turn of the loop.
+    pub fn hand_on_output(&self) {
+        self.logs.hand_on();
+    }
+
     /// Which incarnation of a native Ente a process belongs to.
     #[must_use]
     pub fn who_of(&self, pid: i32) -> Option<Who> {

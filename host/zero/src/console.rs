@@ -12,7 +12,7 @@ use arje_wasm::{Level, Line};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tracing::Level as TracingLevel;
@@ -39,6 +39,9 @@ const STACK: usize = 128 * 1024;
 #[derive(Clone, Debug)]
 pub struct Console {
     lines: Sender<Message>,
+    /// Lines of the core that are handed over after its turn, so that waking the writer takes no time from what the turn
+    /// is about: a start, most often.
+    held: Arc<Mutex<Vec<String>>>,
     waiting: Arc<AtomicUsize>,
     lost: Arc<AtomicUsize>,
     of_entes: Arc<AtomicUsize>,
@@ -119,6 +122,7 @@ impl Console {
             })?;
         Ok(Console {
             lines,
+            held: Arc::default(),
             waiting,
             lost,
             of_entes: Arc::new(AtomicUsize::new(0)),
@@ -166,13 +170,36 @@ impl Console {
 
     /// Writes one line, soon. Never blocks.
     pub fn line(&self, text: impl Into<String>) {
+        self.later(text);
+        self.release();
+    }
+
+    /// Writes one line after the next [`release`](Self::release), or together with the next line of any other kind.
+    pub fn later(&self, text: impl Into<String>) {
         if self.waiting.fetch_add(1, Ordering::AcqRel) >= MAX_WAITING {
             self.waiting.fetch_sub(1, Ordering::AcqRel);
             self.lost.fetch_add(1, Ordering::AcqRel);
             return;
         }
-        // Fails only when the writer is gone, and then there is no console.
-        let _ = self.lines.send(Message::Own(text.into()));
+        self.held().push(text.into());
+    }
+
+    /// Whether something was said [`later`](Self::later).
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        !self.held().is_empty()
+    }
+
+    /// Hands over what was said [`later`](Self::later).
+    pub fn release(&self) {
+        for text in self.held().drain(..) {
+            // Fails only when the writer is gone, and then there is no console.
+            let _ = self.lines.send(Message::Own(text));
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Vec<String>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a line of a component, soon.
@@ -193,6 +220,7 @@ impl Console {
     /// Waits until everything said so far is written, but not longer than `at_most`. For the end
     /// of a process; the core loop does not call it while it runs.
     pub fn flush(&self, at_most: Duration) {
+        self.release();
         let (done, written) = mpsc::channel();
         if self.lines.send(Message::Flush(done)).is_ok() {
             let _ = written.recv_timeout(at_most);
@@ -389,6 +417,21 @@ mod tests {
             &text[..90]
         );
         assert_eq!(text.lines().count(), MAX_WAITING + 2);
+    }
+
+    #[test]
+    fn what_is_held_keeps_its_place() {
+        let paper = Paper::default();
+        let console = Console::start(paper.clone(), Level::Info).unwrap();
+        console.later("one");
+        console.later("two");
+        console.line("three");
+        console.later("four");
+        console.flush(Duration::from_secs(60));
+        console.later("five");
+        console.release();
+        console.flush(Duration::from_secs(60));
+        assert_eq!(*paper.0.lock().unwrap(), b"one\ntwo\nthree\nfour\nfive\n");
     }
 
     #[test]

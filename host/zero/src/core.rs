@@ -30,6 +30,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::time::{Duration, Instant};
 
+/// How long lines for the console and pipes of new processes wait for programs that are starting, milliseconds. A start
+/// takes less than one, nobody sees a line come later by that, and a pipe holds what is written meanwhile.
+const MOMENT_MS: u8 = 1;
+
 /// Signals taken in one turn: children that end faster than they are reaped would keep the loop here for ever.
 const SIGNAL_BATCH: usize = 4;
 
@@ -188,10 +192,24 @@ impl Core {
             self.flush_bus();
             self.on_time(Instant::now());
             self.arm()?;
-            for ready in self.poller.wait()? {
+            for ready in self.wait()? {
                 self.serve(ready);
             }
         }
+    }
+
+    /// Waits for events. Before that, the console and the thread that takes in output get what this turn had for them, but
+    /// not before whoever was started in it has had a moment: a processor that is waking them runs no program.
+    fn wait(&self) -> io::Result<Vec<Ready>> {
+        if self.console.holds() || self.bodies.owes_output() {
+            let ready = self.poller.wait(Some(MOMENT_MS))?;
+            self.console.release();
+            self.bodies.hand_on_output();
+            if !ready.is_empty() {
+                return Ok(ready);
+            }
+        }
+        self.poller.wait(None)
     }
 
     fn now(&self) -> Millis {
@@ -330,7 +348,7 @@ impl Core {
             && let Some(card) = self.supervisor.card(who.id)
         {
             self.console
-                .line(format!("Ente {} encarnado {how}", card.label));
+                .later(format!("Ente {} encarnado {how}", card.label));
         }
         self.feed(EventKind::Report {
             id: who.id,
@@ -417,7 +435,7 @@ impl Core {
             .map_or("?", |card| card.label.as_str());
         match cause {
             Cause::Exited(status) if !status.success() && self.down.is_none() => {
-                self.console.line(format!("Ente {label}: {status}"));
+                self.console.later(format!("Ente {label}: {status}"));
             }
             Cause::StartLimit { .. } => self.console.line(format!("Ente {label}: {cause}")),
             _ => {}

@@ -201,14 +201,15 @@ impl Poller {
         Ok(())
     }
 
-    /// Waits until something is ready. An interrupted wait returns nothing.
+    /// Waits until something is ready, or for so many milliseconds at most. An interrupted wait returns nothing.
     ///
     /// # Errors
     ///
     /// epoll_wait(2) fails, which only a defect can make it do.
-    pub fn wait(&self) -> io::Result<Vec<Ready>> {
+    pub fn wait(&self, at_most: Option<u8>) -> io::Result<Vec<Ready>> {
         let mut events = [EpollEvent::empty(); BATCH];
-        let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+        let at_most = at_most.map_or(EpollTimeout::NONE, EpollTimeout::from);
+        let count = match self.epoll.wait(&mut events, at_most) {
             Err(nix::errno::Errno::EINTR) => 0,
             result => result?,
         };

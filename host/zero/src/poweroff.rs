@@ -234,7 +234,7 @@ impl LastPhase<'_> {
             let ready = self
                 .poller
                 .set_deadline(Some(after))
-                .and_then(|()| self.poller.wait());
+                .and_then(|()| self.poller.wait(None));
             let Ok(ready) = ready else {
                 // Cannot happen to a poller that was made; waiting blindly would.
                 return Woken::Late;

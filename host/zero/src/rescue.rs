@@ -164,7 +164,7 @@ impl Keeper {
         let next = pet.into_iter().chain(until).min();
         let ready = poller
             .set_deadline(next.map(|at| at.saturating_duration_since(now)))
-            .and_then(|()| poller.wait());
+            .and_then(|()| poller.wait(None));
         if !ready.is_ok_and(|ready| ready.contains(&Ready::Signals)) {
             return;
         }

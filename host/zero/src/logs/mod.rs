@@ -165,6 +165,8 @@ pub struct Logs {
     shared: Arc<Shared>,
     messages: Sender<Message>,
     signal: Arc<Signal>,
+    /// Pipes were attached of which the thread does not know yet.
+    attached: Arc<AtomicBool>,
 }
 
 impl Logs {
@@ -196,7 +198,22 @@ impl Logs {
             shared,
             messages,
             signal,
+            attached: Arc::default(),
         })
+    }
+
+    /// Whether something was [attached](Self::attach) of which the thread does not know.
+    #[must_use]
+    pub fn owes(&self) -> bool {
+        self.attached.load(Ordering::Acquire)
+    }
+
+    /// Wakes the thread for what was [attached](Self::attach). The core loop does it after its turn: a pipe holds what is
+    /// written until then, and starting its writer is more urgent.
+    pub fn hand_on(&self) {
+        if self.attached.swap(false, Ordering::AcqRel) {
+            self.signal.raise();
+        }
     }
 
     fn send(&self, message: Message) {
@@ -218,9 +235,11 @@ impl Logs {
         self.shared.rings().open(id);
     }
 
-    /// Takes the reading ends of an incarnation's output.
+    /// Takes the reading ends of an incarnation's output; they are read from the next [`hand_on`](Self::hand_on) on.
     pub fn attach(&self, captured: Captured) {
-        self.send(Message::Attach(captured));
+        if self.messages.send(Message::Attach(captured)).is_ok() {
+            self.attached.store(true, Ordering::Release);
+        }
     }
 
     /// Forgets an Ente and what it printed.

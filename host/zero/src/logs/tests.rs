@@ -69,6 +69,7 @@ fn talk(logs: &Logs, id: Id, label: &str, incarnation: u64) -> [File; 2] {
         stdout,
         stderr,
     });
+    logs.hand_on();
     [out, err]
 }
 
@@ -298,7 +299,7 @@ fn the_core_loop_hears_that_the_thread_is_gone() {
     let rig = rig(None, |console| console);
     assert!(!rig.logs.is_lost());
     rig.logs.send(Message::Panic);
-    while !rig.poller.wait().unwrap().contains(&Ready::Woken) {}
+    while !rig.poller.wait(None).unwrap().contains(&Ready::Woken) {}
     assert!(rig.logs.is_lost());
 }
 
@@ -308,7 +309,7 @@ fn followers_are_woken() {
     let [mut out, _err] = talk(&rig.logs, id(1), "web", 1);
     let following = rig.logs.follow();
     out.write_all(b"news\n").unwrap();
-    while !rig.poller.wait().unwrap().contains(&Ready::Woken) {}
+    while !rig.poller.wait(None).unwrap().contains(&Ready::Woken) {}
     assert_eq!(texts(&rig.logs.tail(id(1), 1).unwrap().records), ["news"]);
     drop(following);
     assert_eq!(rig.logs.shared.followers.load(Ordering::Acquire), 0);

@@ -97,7 +97,7 @@ impl Rig {
                     return status;
                 }
             }
-            for ready in self.poller.wait().unwrap() {
+            for ready in self.poller.wait(None).unwrap() {
                 match ready {
                     Ready::Watched(token) => told.extend(self.natives.watched(token, &self.poller)),
                     Ready::Deadline => panic!("some live on"),
