@@ -405,6 +405,7 @@ fn a_log_comes_in_parts_and_goes_on() {
         stdout: stdout.into(),
         stderr: stderr.into(),
     });
+    rig.logs.hand_on();
     let text = |number: u64| format!("{number:0>200}");
     for number in 0..200 {
         writeln!(out, "{}", text(number)).unwrap();
