@@ -52,8 +52,9 @@ struct CloneArgs {
 /// this process's own.
 pub(crate) fn clone_sibling(cgroup: Option<i32>, pid_namespace: bool) -> Result<Option<i32>, i32> {
     let into = u64::from(cgroup.is_some()) * CLONE_INTO_CGROUP;
+    let namespace = u64::from(pid_namespace) * CLONE_NEWPID;
     let args = CloneArgs {
-        flags: CLONE_PARENT | into | u64::from(pid_namespace) * CLONE_NEWPID,
+        flags: CLONE_PARENT | into | namespace,
         cgroup: cgroup.unwrap_or(0) as u64,
         ..CloneArgs::default()
     };
