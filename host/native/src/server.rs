@@ -19,13 +19,17 @@ use nix::sys::socket::{
     socketpair, sockopt,
 };
 use nix::sys::time::TimeVal;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use crate::signal::{pidfd_open, send_signal};
 
-/// How long PID 1 waits for an answer. A clone takes a tenth of a millisecond, and the server has its share of the
-/// processor beside all Entes together.
-const PATIENCE: TimeVal = TimeVal::new(1, 0);
+/// How long PID 1 waits for an answer before it looks whether somebody has stopped the server. A clone takes a tenth of a
+/// millisecond, and the server has its share of the processor beside all Entes together.
+const LOOK_AFTER: TimeVal = TimeVal::new(0, 100_000);
+
+/// How often it looks before it gives the server up: after ten seconds, on a machine that can hardly do anything.
+const LOOKS: u32 = 100;
 
 /// What to start, by PID 1's descriptors.
 pub(crate) struct Start<'a> {
@@ -68,7 +72,7 @@ impl Server {
             None,
             SockFlag::SOCK_CLOEXEC,
         )?;
-        setsockopt(&ours, sockopt::ReceiveTimeout, &PATIENCE)?;
+        setsockopt(&ours, sockopt::ReceiveTimeout, &LOOK_AFTER)?;
         // Its end is reaped like that of any orphan.
         let child = Command::new(program)
             .arg0("ente-spawn")
@@ -137,9 +141,11 @@ impl Server {
 
     fn answer(&self) -> nix::Result<i32> {
         let mut answer = [0; ANSWER_BYTES];
+        let mut looks = 0;
         let length = loop {
             match recv(self.socket.as_raw_fd(), &mut answer, MsgFlags::empty()) {
                 Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) if looks < LOOKS && !self.is_stopped() => looks += 1,
                 Err(Errno::EAGAIN) => return Err(Errno::ETIMEDOUT),
                 result => break result?,
             }
@@ -149,6 +155,15 @@ impl Server {
         } else {
             Err(Errno::EPIPE)
         }
+    }
+
+    /// Whether somebody has sent it SIGSTOP.
+    fn is_stopped(&self) -> bool {
+        let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        matches!(
+            waitid(Id::PIDFd(self.process.as_fd()), flags),
+            Ok(WaitStatus::Stopped(..))
+        )
     }
 }
 
