@@ -22,11 +22,12 @@ use crate::hardware::Hardware;
 use crate::notify::Notify;
 use crate::poller::{Poller, Ready};
 use crate::watchdog::Watchdog;
-use arje_card::{Card, Id, Payload};
+use arje_card::{Card, Id};
 use arje_native::Reaper;
 use arje_supervisor::{Action, Cause, Event, EventKind, Millis, Refusal, State, Supervisor};
+use coming_up::ComingUp;
 use nix::sys::signal::Signal;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -93,9 +94,7 @@ pub struct Core {
     /// Children may be left that no further SIGCHLD tells of.
     reap_again: bool,
     /// Entes of the seed that have not come up for the first time yet.
-    coming_up: BTreeSet<Id>,
-    /// Those of them of which the developer was told what they wait for.
-    told_to_wait: BTreeSet<Id>,
+    coming_up: ComingUp,
     /// The socket for requests, where there is one.
     bus: Option<Bus>,
     /// The user of this program.
@@ -137,8 +136,7 @@ impl Core {
             all_ready: false,
             finished: false,
             reap_again: false,
-            coming_up: BTreeSet::new(),
-            told_to_wait: BTreeSet::new(),
+            coming_up: ComingUp::default(),
             bus: None,
             owner_uid: nix::unistd::geteuid().as_raw(),
             handover: None,
@@ -153,11 +151,7 @@ impl Core {
     ///
     /// The supervisor refuses the tree, for example because of a cycle.
     pub fn adopt(&mut self, seed: Card) -> Result<(), Refusal> {
-        self.coming_up = seed
-            .walk()
-            .filter(|visit| visit.card.payload != Payload::Virtual)
-            .map(|visit| visit.card.id)
-            .collect();
+        self.coming_up = ComingUp::of(&seed);
         // First what is there already, so that those who need it start at once.
         self.take_device_changes();
         for problem in self.bodies.open_sockets(&seed) {
@@ -188,7 +182,6 @@ impl Core {
                     "the thread that takes in output has ended; an earlier message says why",
                 ));
             }
-            self.tell_who_waits();
             self.flush_bus();
             self.on_time(Instant::now());
             self.arm()?;
@@ -221,6 +214,9 @@ impl Core {
         while let Some(news) = self.pending.pop_front() {
             self.tell(news);
         }
+        // First what an ending dev mode waits for, then whether it ends.
+        self.tell_who_waits();
+        self.tell_how_it_came_up();
         if self.down.is_none() && self.should_leave() {
             self.leave(Outcome::Leave);
             self.settle();
@@ -238,6 +234,7 @@ impl Core {
             .chain(of_bus)
             .chain(self.handover_deadline())
             .chain(self.move_deadline())
+            .chain(self.coming_up.due())
             .min();
         // To the nanosecond, though the clock of the events counts whole milliseconds: when the timer
         // has expired, that clock shows the deadline, and not a millisecond is lost to rounding.
@@ -436,6 +433,11 @@ impl Core {
         match cause {
             Cause::Exited(status) if !status.success() && self.down.is_none() => {
                 self.console.later(format!("Ente {label}: {status}"));
+            }
+            // It did nothing wrong, but its user should know that it does not stay up.
+            Cause::Exited(status) if to == State::Backoff && self.down.is_none() => {
+                self.console
+                    .line(format!("Ente {label}: {status}, starts again"));
             }
             Cause::StartLimit { .. } => self.console.line(format!("Ente {label}: {cause}")),
             _ => {}

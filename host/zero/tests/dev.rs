@@ -159,9 +159,93 @@ fn what_an_ente_waits_for_is_said() {
     });
     dev.wait("Ente late waits: needs Journal");
     dev.wait("Ente after waits: needs Spawn");
+    dev.wait("the seed is not up: 2 wait (late needs Journal, after needs Spawn), ");
     let all = dev.stop().1.join("\n");
     assert_eq!(all.matches(" waits: ").count(), 2, "{all}");
     assert_has(&all, "Ente late is waiting, not ready: needs Journal");
+}
+
+#[test]
+fn a_seed_is_not_up_once_nothing_changes_by_itself_any_more() {
+    let payload = json!({"Native": {"exec": "/no/such/program"}});
+    let mut broken = card("broken", payload, json!("OneShot"));
+    broken["provides"] = json!(["Journal"]);
+    let mut late = service("late");
+    (late["requires"], late["provides"]) = (json!(["Journal"]), json!(["Spawn"]));
+    let mut last = service("last");
+    last["requires"] = json!(["Spawn"]);
+    let genesis = [last, late, broken, service("web")];
+    let mut dev = Dev::start(folder(), &genesis, |command| {
+        command.arg("--forever");
+    });
+    dev.wait(
+        "the seed is not up: 1 of 4 Entes failed (broken), 2 wait (late needs Journal, last needs Spawn), ",
+    );
+    let all = dev.stop().1.join("\n");
+    assert_eq!(all.matches("the seed is").count(), 1, "{all}");
+}
+
+/// Devices come by themselves, so whoever needs one is given a while.
+#[test]
+fn who_needs_a_device_is_waited_for_before_the_seed_is_given_up() {
+    let is_absent = |class: &&str| {
+        let folder = Path::new("/sys/class").join(class.to_lowercase());
+        fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none())
+    };
+    let Some(class) = ["Hidraw", "Drm", "Input"].into_iter().find(is_absent) else {
+        return; // this machine has them all
+    };
+    let mut plugged = service("plugged");
+    plugged["requires"] = json!([{"Device": {"class": class}}]);
+    let mut dev = Dev::start(folder(), &[plugged], |command| {
+        command.arg("--forever");
+    });
+    let line = dev.wait("the seed is not up: 1 waits (plugged needs ");
+    let after = line.rsplit_once(", ").unwrap().1;
+    let ms: u64 = after.split(' ').next().unwrap().parse().unwrap();
+    assert!(ms >= 10_000, "{line}");
+    dev.stop();
+}
+
+#[test]
+fn who_is_kept_out_by_a_rival_does_not_keep_the_seed_from_being_up() {
+    let mut first = service("first");
+    first["provides"] = json!(["Journal"]);
+    let mut other = service("other");
+    other["contracts"] = json!([{"Conflicts": ["Journal"]}]);
+    let mut dev = Dev::start(folder(), &[first, other], |command| {
+        command.arg("--forever");
+    });
+    dev.wait("the seed is up, ");
+    let (ready, lines) = dev.stop();
+    assert!(ready, "{lines:?}");
+}
+
+#[test]
+fn who_was_stopped_on_purpose_is_not_counted_as_not_ready() {
+    let folder = folder();
+    let run = folder.path().join("run");
+    let mut dev = Dev::start(folder, &[service("web"), service("db")], |command| {
+        command.arg("--forever").arg("--run-dir").arg(&run);
+    });
+    dev.wait("the seed is up, ");
+    let mut client = Client::connect(&run.join("ente-bus.sock")).unwrap();
+    let target = arje_bus::Target::Label("db".to_owned());
+    let stop = arje_bus::StopEnte { target, now: false };
+    client.request(arje_bus::Request::Stop(stop)).unwrap();
+    let (ready, lines) = dev.stop();
+    let all = lines.join("\n");
+    assert!(ready && !all.contains("not ready"), "{all}");
+}
+
+#[test]
+fn a_clean_end_that_is_followed_by_another_start_is_said() {
+    let restart = json!({"Restart": {"initial": 10, "max": 100}});
+    let mut dev = Dev::start(folder(), &[shell("short", "exit 0", restart)], |command| {
+        command.arg("--forever");
+    });
+    dev.wait("Ente short: exited with code 0, starts again");
+    dev.stop();
 }
 
 #[test]

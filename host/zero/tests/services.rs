@@ -206,9 +206,8 @@ fn running_is_not_being_ready() {
     let (all_ready, lines) = dev.stop();
     assert!(!all_ready);
     assert!(
-        lines
-            .iter()
-            .any(|line| line == "Ente mute is starting, not ready"),
+        lines.iter().any(|line| line
+            == "Ente mute is starting, not ready: waits for READY=1 (readiness: notify)"),
         "{lines:?}"
     );
 }

@@ -1,7 +1,7 @@
 //! What an Ente needs: contracts, parents, order, circles of dependents.
 
 use arje_card::{Capability, Contract, Id, InterfaceId, Priority};
-use arje_supervisor::{Action, Command, EventKind, ExitStatus, Hold, Report, State};
+use arje_supervisor::{Action, Command, EventKind, ExitStatus, Hold, Prospect, Report, State};
 
 use crate::bench::{Bench, cap, caps, card, container, id, with};
 
@@ -419,4 +419,51 @@ fn work_does_not_grow_with_the_number_of_entes() {
     for count in [1_000, 10_000, 60_000] {
         assert_eq!(looks(count), few, "with {count} Entes");
     }
+}
+
+#[test]
+fn who_waits_for_what_nobody_brings_is_stuck() {
+    let mut once = card("once", "O", "");
+    once.supervision = arje_card::Supervision::OneShot;
+    let disk = Capability::Device {
+        class: arje_card::DeviceClass::Block,
+    };
+    let mut bench = Bench::new(vec![
+        once,
+        card("user", "U", "O"),
+        card("its", "", "U"),
+        card("nobody", "", "N"),
+        with(card("disk", "", ""), Contract::Any([disk].into())),
+        card("rival", "X", ""),
+        with(card("other", "", ""), Contract::Conflicts(caps("X"))),
+    ]);
+    let prospect = |bench: &Bench, label: &str| bench.supervisor.prospect(id(label)).unwrap();
+    let stuck = |names_device| Prospect::Stuck { names_device };
+    for (label, expected) in [
+        ("once", Prospect::Moving),
+        ("user", Prospect::Moving),
+        ("its", Prospect::Moving),
+        ("nobody", stuck(false)),
+        ("disk", stuck(true)),
+        ("rival", Prospect::Moving),
+        ("other", Prospect::Excluded),
+    ] {
+        assert_eq!(prospect(&bench, label), expected, "{label}");
+    }
+    bench.started("rival");
+    bench.exit("once", 1);
+    for (label, expected) in [
+        ("once", Prospect::Settled),
+        ("user", stuck(false)),
+        ("its", stuck(false)),
+        ("rival", Prospect::Settled),
+        ("other", Prospect::Excluded),
+    ] {
+        assert_eq!(prospect(&bench, label), expected, "{label}");
+    }
+    // Who is started again brings all of them up, and who is stopped is not waited for.
+    bench.command("once", Command::Start);
+    assert_eq!(prospect(&bench, "its"), Prospect::Moving);
+    bench.command("nobody", Command::Stop);
+    assert_eq!(prospect(&bench, "nobody"), Prospect::Settled);
 }

@@ -177,7 +177,7 @@ impl Core {
         inventory.clock_ms = now.0;
         inventory.monotonic_ns = monotonic_ns()?;
         inventory.leave_at_ms = self.leave_at.map(|at| at.0);
-        inventory.coming_up = self.coming_up.iter().copied().collect();
+        inventory.coming_up = self.coming_up.ids.iter().copied().collect();
         inventory.new_root = new_root;
         let mut supervisor = self.supervisor.snapshot(now);
         if new_root {

@@ -3,7 +3,7 @@
 use super::{Core, Ended, Mode};
 use crate::down::{self, Down, Outcome};
 use arje_card::{Card, Id, Payload, Supervision};
-use arje_supervisor::{EventKind, State};
+use arje_supervisor::{EventKind, Prospect, State};
 use std::time::Instant;
 
 impl Core {
@@ -95,13 +95,19 @@ impl Core {
             .all(|(_, state, _)| matches!(state, State::Done | State::Failed))
     }
 
-    /// Entes that should be Ready and are not. A one-shot should be Done.
+    /// Entes that should be Ready and are not. A one-shot should be Done. Who was stopped on purpose should be neither,
+    /// and whoever a rival keeps out has somebody who does its work.
     fn not_ready(&self) -> Vec<(Id, String, State)> {
+        let excluded = |id| self.supervisor.prospect(id) == Some(Prospect::Excluded);
+        let wanted = |id| {
+            let status = self.supervisor.status(id);
+            status.is_some_and(|status| status.wanted)
+        };
         self.payload_states()
-            .filter(|(_, state, supervision)| match state {
+            .filter(|(card, state, supervision)| match state {
                 State::Ready => **supervision == Supervision::OneShot,
                 State::Done => false,
-                _ => true,
+                _ => wanted(card.id) && !excluded(card.id),
             })
             .map(|(card, state, _)| (card.id, card.label.clone(), state))
             .collect()

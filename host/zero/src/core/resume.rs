@@ -2,6 +2,7 @@
 //! (`docs/handover.md`).
 
 use super::Core;
+use super::coming_up::ComingUp;
 use super::handover::monotonic_ns;
 use crate::devices::Changes;
 use crate::handover::{Inventory, Kept, Parcel, PipeRecord};
@@ -114,7 +115,7 @@ impl Core {
         self.generation = inventory.generation;
         self.began = began(&inventory)?;
         self.leave_at = inventory.leave_at_ms.map(Millis);
-        self.coming_up = inventory.coming_up.iter().copied().collect();
+        self.coming_up = ComingUp::those(inventory.coming_up.iter().copied());
         let restored = Supervisor::restore(supervisor, Millis(inventory.clock_ms));
         let (supervisor, actions) = restored.map_err(|error| error.to_string())?;
         self.supervisor = supervisor;
