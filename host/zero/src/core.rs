@@ -344,8 +344,12 @@ impl Core {
         if let Some(how) = incarnated
             && let Some(card) = self.supervisor.card(who.id)
         {
-            self.console
-                .later(format!("Ente {} encarnado {how}", card.label));
+            let line = format!("Ente {} encarnado {how}", card.label);
+            if Bodies::is_component(card) {
+                self.console.line(line); // what it says does not wait either
+            } else {
+                self.console.later(line);
+            }
         }
         self.feed(EventKind::Report {
             id: who.id,
