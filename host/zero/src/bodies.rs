@@ -215,8 +215,7 @@ impl Bodies {
         matches!(card.payload, Payload::Wasm(_))
     }
 
-    /// Whether this incarnation lives on, its end is still to be told, or it waits for its turn to
-    /// start, in this image or, if it has a process, in the next.
+    /// Whether this incarnation has a process, which goes on in the next image.
     #[must_use]
     pub fn outlives_image(&self, who: Who) -> bool {
         self.natives.runs(who)
