@@ -9,12 +9,12 @@ use arje_card::{Card, StartLimit, Supervision};
 use arje_supervisor::{
     Action, Event, EventKind, ExitStatus, Incarnation, Millis, ReadyBy, Report, Supervisor,
 };
-use arje_wasm::{EventKind as Told, Host, HostConfig, StartRequest};
+use arje_wasm::{EventKind as Told, Host, HostConfig, Line, LineSink, StartRequest};
 
 use crate::error::Error;
 use crate::places::Places;
 use crate::plan::Plan;
-use crate::rig::{Nowhere, card};
+use crate::rig::card;
 use crate::stats::Samples;
 use crate::table::Table;
 
@@ -24,14 +24,19 @@ const SUPERVISION: Supervision = Supervision::Restart { initial: 1, max: 1 };
 /// How long an incarnation lives before it is killed: longer than the delay.
 const LIFE: Duration = Duration::from_millis(3);
 
+/// What makes a component trap that does.
+const CALL: &str = "arje:test/calls@1.0.0#echo";
+
 /// Nothing here takes that long.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What was measured.
 #[derive(Debug, Default)]
 pub struct Restarts {
-    /// From the kill to the new instance.
-    pub from_kill: Samples,
+    /// From the component's own last word, before it traps, to the new instance.
+    pub from_last_word: Samples,
+    /// From the request to kill it.
+    from_kill: Samples,
     /// From the moment at which nothing of the old one is left.
     from_end: Samples,
 }
@@ -41,8 +46,22 @@ pub struct Restarts {
 /// # Errors
 /// The component is missing, or it does not come back.
 pub fn measure(places: &Places, plan: &Plan) -> Result<Restarts, Error> {
-    let mut world = World::new(places, service(places)?)?;
     let mut restarts = Restarts::default();
+    let mut world = World::new(places, service(places, "service_traps_in_call")?)?;
+    let mut incarnation = world.adopt()?;
+    for _ in 0..plan.rounds * plan.repeats {
+        thread::sleep(LIFE);
+        world.make_trap();
+        world.wait(|told| matches!(told, Told::Ended { .. }))?;
+        incarnation = world.report(incarnation, Report::Exited(ExitStatus::Signal(9)))?;
+        let started = world.wait(|told| matches!(told, Told::Started { .. }))?;
+        let said = world.said.recv_timeout(DEADLINE).map_err(Error::tree)?;
+        restarts
+            .from_last_word
+            .push(started.saturating_duration_since(said));
+        world.come_up(incarnation)?;
+    }
+    let mut world = World::new(places, service(places, "hello")?)?;
     let mut incarnation = world.adopt()?;
     for _ in 0..plan.rounds * plan.repeats {
         thread::sleep(LIFE);
@@ -62,8 +81,8 @@ pub fn measure(places: &Places, plan: &Plan) -> Result<Restarts, Error> {
     Ok(restarts)
 }
 
-fn service(places: &Places) -> Result<Card, Error> {
-    let mut card = card(places.stock("hello")?, "hello", "service");
+fn service(places: &Places, guest: &str) -> Result<Card, Error> {
+    let mut card = card(places.stock(guest)?, guest, "service");
     card.supervision = SUPERVISION;
     card.start_limit = StartLimit {
         burst: u32::MAX,
@@ -73,31 +92,44 @@ fn service(places: &Places) -> Result<Card, Error> {
 }
 
 struct World {
-    host: Host,
+    host: Arc<Host>,
     supervisor: Supervisor,
     card: Card,
     began: Instant,
     /// When each event was sent, in their order: taken on the thread that sent it.
     stamps: mpsc::Receiver<Instant>,
+    /// When each line was said: taken in the call of the component that says it.
+    said: mpsc::Receiver<Instant>,
+}
+
+/// Notes when a line is said.
+struct Ear(mpsc::Sender<Instant>);
+
+impl LineSink for Ear {
+    fn accept(&self, _: Line) {
+        let _ = self.0.send(Instant::now()); // fails only when nobody measures any more
+    }
 }
 
 impl World {
     fn new(places: &Places, card: Card) -> Result<Self, Error> {
         let (stamp, stamps) = mpsc::channel();
+        let (ear, said) = mpsc::channel();
         let host = Host::new(HostConfig {
             store: places.open_store()?,
-            lines: Arc::new(Nowhere),
+            lines: Arc::new(Ear(ear)),
             wake: Arc::new(move || {
                 let _ = stamp.send(Instant::now()); // fails only when nobody measures any more
             }),
         })
         .map_err(Error::tree)?;
         Ok(Self {
-            host,
+            host: Arc::new(host),
             supervisor: Supervisor::new(),
             card,
             began: Instant::now(),
             stamps,
+            said,
         })
     }
 
@@ -120,6 +152,14 @@ impl World {
         self.wait(|told| matches!(told, Told::Ready))?;
         self.step(self.about(incarnation, Report::Ready { by: ReadyBy::Start }))?;
         Ok(())
+    }
+
+    /// Calls the component, which says a last word and traps.
+    fn make_trap(&self) {
+        let (host, id) = (Arc::clone(&self.host), self.card.id);
+        self.host.workers().spawn(async move {
+            let _ = host.invoke(id, CALL, Vec::new()).await; // answered that it died
+        });
     }
 
     fn kill(&self, incarnation: Incarnation) -> Result<(), Error> {
@@ -183,15 +223,19 @@ impl Restarts {
     #[must_use]
     pub fn tables(&self) -> Vec<Table> {
         let mut table = Table::of_times("From the death of a Wasm Ente to its new instance");
-        table.times("from the kill", self.from_kill.summary());
+        table.times(
+            "from its last word, before it traps",
+            self.from_last_word.summary(),
+        );
+        table.times("from the request to kill it", self.from_kill.summary());
         table.times(
             "from the end of the old one, its memory unmapped",
             self.from_end.summary(),
         );
         table.note(
-            "`hello`, killed by the loop that also steps the supervisor, and started again at once, because it lived \
-             longer than its delay of 1 ms. Ends with the event `Started`, on the thread that sends it; three \
-             wake-ups between the loop and the workers are part of it.",
+            "A component that traps in a call, and `hello`, killed by the loop that also steps the supervisor. Both are \
+             started again at once, because they lived longer than their delay of 1 ms. Ends with the event `Started`, on \
+             the thread that sends it. Two wake-ups between the loop and the workers are part of it, and of a kill a third.",
         );
         vec![table]
     }

@@ -246,7 +246,7 @@ fn native_restart(findings: &Findings) -> Option<(String, bool)> {
 }
 
 fn wasm_restart(findings: &Findings) -> Option<(String, bool)> {
-    let took = findings.restarts.as_ref()?.from_kill.median()?;
+    let took = findings.restarts.as_ref()?.from_last_word.median()?;
     Some((Time(took).to_string(), took <= WASM_RESTART))
 }
 

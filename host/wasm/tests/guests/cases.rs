@@ -281,6 +281,18 @@ fn deep_recursion() {
 }
 
 #[test]
+fn service_traps_in_call() {
+    let (rig, card) = (Rig::new(), card("service_traps_in_call", "service"));
+    rig.start_ready(&card);
+    assert_eq!(
+        rig.invoke(&card, ECHO, b"x"),
+        Err(InvokeError::ProviderDied)
+    );
+    assert_eq!(trap(&rig.end_of(&card)), "unreachable");
+    assert_eq!(rig.lines.of(&card), ["last words"]);
+}
+
+#[test]
 fn trap_in_start_function() {
     let rig = Rig::new();
     assert_eq!(
