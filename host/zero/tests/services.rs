@@ -234,6 +234,7 @@ fn an_ente_that_falls_silent_is_restarted() {
     let mut dev = start(folder(), vec![silent]);
     dev.wait("Ente silent encarnado");
     dev.wait("silent: silent from now on");
+    dev.wait("Ente silent: ended by signal 9: its watchdog killed it");
     dev.wait("Ente silent encarnado");
     dev.wait("silent: silent from now on");
     dev.stop();
