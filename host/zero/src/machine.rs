@@ -16,10 +16,13 @@ use crate::{down, lastwords, watchdog};
 use arje_card::Card;
 use arje_native::cgroup::Support;
 use arje_wasm::Level;
+use nix::errno::Errno;
 use nix::sys::reboot::set_cad_enabled;
 use nix::sys::signal::Signal;
+use nix::sys::termios::tcdrain;
 use std::convert::Infallible;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -260,12 +263,29 @@ fn log_level(cmdline: &Cmdline) -> Level {
         .unwrap_or(Level::Info)
 }
 
+/// The console's device. It has been written to when the last byte has left it, and not when the driver has taken it: a
+/// serial line is slower than a machine that powers off.
+struct Terminal(File);
+
+impl Write for Terminal {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match tcdrain(&self.0) {
+            Err(Errno::ENOTTY) => Ok(()),
+            result => Ok(result?),
+        }
+    }
+}
+
 /// `/dev/console`, or whatever the kernel opened for us.
 fn open_console(level: Level) -> Result<Console, String> {
     let device = OpenOptions::new().write(true).open("/dev/console");
     let started = match device {
-        Ok(device) => Console::start(device, level),
-        Err(_) => Console::start(std::io::stdout(), level),
+        Ok(device) => Console::start(Terminal(device), level),
+        Err(_) => Console::start(io::stdout(), level),
     };
     started
         .map(Console::of_machine)
