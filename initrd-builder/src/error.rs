@@ -243,15 +243,5 @@ fn paths(items: &[PathBuf]) -> String {
 /// # Errors
 /// [`Error::Io`] when it cannot be read, [`Error::TooLarge`] when it is over the cap.
 pub(crate) fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>, Error> {
-    let size = std::fs::metadata(path)
-        .map_err(Error::io("read", path))?
-        .len();
-    if size > cap {
-        return Err(Error::TooLarge {
-            what: path.display().to_string(),
-            found: size,
-            cap,
-        });
-    }
-    std::fs::read(path).map_err(Error::io("read", path))
+    arje_verify::read_capped(path, cap).map_err(Error::from)
 }

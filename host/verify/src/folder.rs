@@ -1,4 +1,4 @@
-//! [`FolderError`]: why a folder of components cannot be used.
+//! Reading files of bounded size, and [`FolderError`]: why a folder of components cannot be used.
 
 use std::fmt;
 use std::io;
@@ -64,7 +64,10 @@ impl std::error::Error for FolderError {
 }
 
 /// Reads a whole file, refusing one over `cap` bytes before reading it.
-pub(crate) fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>, FolderError> {
+///
+/// # Errors
+/// [`FolderError::Io`] when it cannot be read, [`FolderError::TooLarge`] when it is over the cap.
+pub fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>, FolderError> {
     let size = std::fs::metadata(path)
         .map_err(FolderError::io("read", path))?
         .len();

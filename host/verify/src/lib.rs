@@ -24,7 +24,7 @@ mod verify;
 
 pub use findings::{Findings, Place, Problem};
 #[cfg(feature = "components")]
-pub use folder::FolderError;
+pub use folder::{FolderError, read_capped};
 pub use judge::{Machine, judge};
 #[cfg(feature = "components")]
 pub use verify::{verify, verify_reading};

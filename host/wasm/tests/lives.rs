@@ -7,13 +7,12 @@
     clippy::panic,
     reason = "a test may panic; helpers outside of test functions, too"
 )]
-#![allow(
+#[path = "guests/place.rs"]
+mod place;
+#[expect(
     dead_code,
     reason = "uses a part of what the tests of the guests share"
 )]
-
-#[path = "guests/place.rs"]
-mod place;
 #[path = "guests/rig.rs"]
 mod rig;
 

@@ -6,7 +6,7 @@ mod starting;
 use crate::bus::Running;
 use crate::handover::{Keep, Kept, ListenRecord, NativeRecord};
 use crate::logs::{LeftPipe, Logs, Paused};
-use crate::natives::{Natives, Told, Who};
+use crate::natives::{Natives, Told, Who, start_failed};
 use crate::poller::Poller;
 use crate::workers::{self, Workers};
 use arje_bus::Telemetry;
@@ -112,7 +112,9 @@ impl Bodies {
     fn host(&mut self) -> Result<&Host, ExitStatus> {
         Ok(match &mut self.host {
             Some(host) => host,
-            none => none.insert((self.make_host)().map_err(failed("make the Wasm host"))?),
+            none => none.insert(
+                (self.make_host)().map_err(|reason| start_failed("make the Wasm host", reason))?,
+            ),
         })
     }
 
@@ -374,14 +376,6 @@ impl Bodies {
     }
 }
 
-/// A start that failed in this step.
-fn failed(step: &'static str) -> impl FnOnce(String) -> ExitStatus {
-    move |message| ExitStatus::StartFailed {
-        step: step.into(),
-        message,
-    }
-}
-
 impl Running for Bodies {
     fn pid(&self, id: Id) -> Option<u32> {
         self.natives.pid(id)
@@ -430,10 +424,7 @@ pub fn exit_status(end: End) -> ExitStatus {
     match end {
         End::Exited(code) => ExitStatus::Code(code),
         End::Failed(message) => ExitStatus::Error(message),
-        End::Refused(message) => ExitStatus::StartFailed {
-            step: "load the component".into(),
-            message,
-        },
+        End::Refused(message) => start_failed("load the component", message),
         End::Trapped { kind, message } => ExitStatus::Trap {
             kind: trap_kind(kind),
             detail: message,

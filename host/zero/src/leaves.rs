@@ -1,7 +1,7 @@
 //! The cgroups of native Entes, from one life to the next: who is in which, and what becomes of
 //! those that the first process of a life leaves behind. `docs/cgroups.md` is the page on it.
 
-use crate::natives::Who;
+use crate::natives::{Who, start_failed};
 use crate::poller::Poller;
 use arje_card::{Card, Id, Networking};
 use arje_native::cgroup::{CgroupError, CgroupTree, Leaf, Place, Usage};
@@ -84,10 +84,7 @@ impl Leaves {
             return Ok(None);
         }
         self.prepare(card)
-            .map_err(|message| ExitStatus::StartFailed {
-                step: "cgroup".into(),
-                message,
-            })?;
+            .map_err(|reason| start_failed("cgroup", reason))?;
         Ok(self.held.get(&card.id).map(|held| held.leaf.fd()))
     }
 

@@ -15,7 +15,8 @@ use arje_native::{
     read_death, read_exec_outcome, signal_group,
 };
 use arje_supervisor::{ExitStatus, Incarnation};
-use failure::{exec_failed, start_failed};
+use failure::exec_failed;
+pub use failure::start_failed;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::collections::HashMap;

@@ -3,6 +3,7 @@
 
 use crate::handover::{Keep, ListenRecord};
 use crate::logs::{Captured, Logs};
+use crate::natives::start_failed;
 use arje_card::{Card, Fake, Id, Payload, Readiness};
 use arje_native::{LISTEN_PID, ListenSockets, OutputPipes};
 use arje_supervisor::{ExitStatus, Incarnation};
@@ -81,18 +82,18 @@ impl Services {
     /// Something that its Card wants cannot be had; it must not start without.
     pub fn give(&mut self, card: &Card) -> Result<Given, ExitStatus> {
         let mut given = Given {
-            pipes: OutputPipes::of(card).map_err(|errno| failed("make its pipes", errno))?,
+            pipes: OutputPipes::of(card).map_err(|errno| start_failed("make its pipes", errno))?,
             ..Given::default()
         };
         self.open_sockets_of(card)
-            .map_err(|error| failed("make its sockets", error))?;
+            .map_err(|error| start_failed("make its sockets", error))?;
         // A component is handed them otherwise.
         if let Some(sockets) = self.sockets.get(&card.id)
             && !matches!(card.payload, Payload::Wasm(_))
         {
             sockets
                 .reset()
-                .map_err(|errno| failed("make its sockets", errno))?;
+                .map_err(|errno| start_failed("make its sockets", errno))?;
             given.environment.extend(sockets.environment());
             given.own_pid.push(LISTEN_PID);
         }
@@ -100,7 +101,7 @@ impl Services {
         if !card.credentials.is_empty() {
             let folder = self.credentials_of(card.id);
             make_mount_point(&folder)
-                .map_err(|error| failed("make the folder for its credentials", error))?;
+                .map_err(|error| start_failed("make the folder for its credentials", error))?;
             given.credentials = Some(folder);
         }
         Ok(given)
@@ -112,7 +113,7 @@ impl Services {
         }
         let Some(path) = &self.notify else {
             let reason = "there is no socket for notifications; an earlier message says why";
-            return Err(failed("tell it where to notify", reason));
+            return Err(start_failed("tell it where to notify", reason));
         };
         let path = path.to_string_lossy().into_owned();
         given.environment.push(("NOTIFY_SOCKET".into(), path));
@@ -144,13 +145,13 @@ impl Services {
     /// They cannot be made; it must not start without.
     pub fn duplicates(&mut self, card: &Card) -> Result<Vec<OwnedFd>, ExitStatus> {
         self.open_sockets_of(card)
-            .map_err(|error| failed("make its sockets", error))?;
+            .map_err(|error| start_failed("make its sockets", error))?;
         let sockets = self.sockets.get(&card.id);
         let sockets = sockets.map_or_else(Vec::new, ListenSockets::descriptors);
         let duplicates = sockets.iter().map(BorrowedFd::try_clone_to_owned);
         duplicates
             .collect::<io::Result<_>>()
-            .map_err(|error| failed("pass its sockets", error))
+            .map_err(|error| start_failed("pass its sockets", error))
     }
 
     /// The listening sockets of all Entes, for the next image.
@@ -214,11 +215,4 @@ pub fn notifies(card: &Card) -> bool {
         Payload::Wasm(_) | Payload::Virtual => return false,
     };
     fakes || card.readiness == Readiness::Notify || card.liveness_ms.is_some()
-}
-
-fn failed(step: &str, error: impl ToString) -> ExitStatus {
-    ExitStatus::StartFailed {
-        step: step.to_owned(),
-        message: error.to_string(),
-    }
 }

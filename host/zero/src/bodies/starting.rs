@@ -1,7 +1,7 @@
 //! Starts: of components, of processes, and of components in a process of their own.
 
 use super::{Bodies, News};
-use crate::natives::{Extras, Who};
+use crate::natives::{Extras, Who, start_failed};
 use crate::poller::Poller;
 use crate::workers;
 use arje_card::{Card, Payload};
@@ -57,8 +57,8 @@ impl Bodies {
     ) -> Result<(), ExitStatus> {
         self.host()?;
         let sockets = self.natives.services().duplicates(card)?;
-        let (ours, theirs) = UnixStream::pair()
-            .map_err(|error| super::failed("make the worker's socket")(error.to_string()))?;
+        let (ours, theirs) =
+            UnixStream::pair().map_err(|error| start_failed("make the worker's socket", error))?;
         let extras = Extras {
             passed: &[theirs.as_fd()],
             worker: Some(self.workers.program()),
