@@ -136,8 +136,8 @@ fn targets(findings: &Findings) -> [Target; 11] {
 const WHY_ENTE_ZERO: &str = "`ente-zero` holds the engine, WASI 0.2 with files and sockets, an HTTP server \
     and client, tokio and the C library.";
 
-const WHY_RESTART: &str = "A Wasm Ente: the trap, dropping the old instance, and two wake-ups between the loop and the \
-    workers, are most of it.";
+const WHY_RESTART: &str = "A Wasm Ente: the trap, waking the loop, and the memory of the new instance, mapped and \
+    touched for the first time, are most of it.";
 
 const WHY_GROWTH: &str = "An event looks at the same number of Entes in every population; what grows is what the \
     tables miss in the processor's caches.";

@@ -2,7 +2,6 @@
 //! where it repeats wasmtime's default: several defaults follow cargo features, and cargo turns
 //! on more of them in one program than in another.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::stacks::Creator;
@@ -19,10 +18,6 @@ pub const WASM_STACK_BYTES: usize = 512 << 10;
 /// that it calls, which run on the same stack. A host function that overflows its share ends the
 /// process, so the share is generous; it is address space, not memory.
 pub const ASYNC_STACK_BYTES: usize = 2 * WASM_STACK_BYTES;
-
-/// How many frames a trap reports. The innermost name the cause; taking all of a runaway
-/// recursion would cost milliseconds and a page of log.
-pub const MAX_BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
 /// The proposals that a component may use: WebAssembly 3.0 without what needs a garbage collector
 /// (GC, typed function references, exceptions), without shared memory, and without 64-bit
@@ -86,13 +81,13 @@ fn memory(config: &mut Config) {
 
 /// What an artifact and a trap say about the source.
 ///
-/// Function names stay (an operator reads `hello.wasm!main` in the log), and cost only at a trap.
+/// A trap takes no trace: nothing prints one, and taking it is a good part of what a trap costs.
 /// The map from native code to Wasm offsets does not stay: it helps only with a debugger at hand,
 /// and is a tenth of the artifact. Nothing is read from the environment, which wasmtime would do
 /// for `WASMTIME_BACKTRACE_DETAILS`.
 fn diagnostics(config: &mut Config) {
     config
-        .wasm_backtrace_max_frames(Some(MAX_BACKTRACE_FRAMES))
+        .wasm_backtrace_max_frames(None)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .generate_address_map(false)
         .debug_info(false)

@@ -14,7 +14,7 @@ mod config;
 mod fingerprint;
 mod stacks;
 
-pub use config::{ASYNC_STACK_BYTES, MAX_BACKTRACE_FRAMES, WASM_STACK_BYTES, config, engine};
+pub use config::{ASYNC_STACK_BYTES, WASM_STACK_BYTES, config, engine};
 #[cfg(feature = "compiler")]
 pub use config::{Cpu, TARGET, compiler_config};
 pub use fingerprint::fingerprint;

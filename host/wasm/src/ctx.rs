@@ -67,6 +67,13 @@ impl Ctx {
         }
     }
 
+    /// Closes what a component had open when none of its code will run again: its last words go out, its
+    /// files and sockets are closed, and its account is settled. What is left is memory.
+    pub(crate) fn close(&mut self) {
+        self.wasi = None;
+        self.share.settle();
+    }
+
     /// A store that gives way, is limited, and holds this.
     pub(crate) fn into_store(self, engine: &Engine, ticker: Arc<Ticker>) -> Store<Ctx> {
         let mut store = Store::new(engine, self);

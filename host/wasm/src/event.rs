@@ -26,7 +26,8 @@ pub enum EventKind {
     Ready,
     /// A service's `health` returned ok.
     Alive,
-    /// The incarnation is over; nothing of it is left in memory. Sent exactly once for each start.
+    /// The incarnation is over: nothing of it will run again, its files and sockets are closed, and its
+    /// last line is out. The thread that sends this unmaps its memory next. Sent exactly once for each start.
     Ended {
         /// How it ended.
         end: End,

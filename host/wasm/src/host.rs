@@ -1,6 +1,6 @@
 //! The host of all Wasm Entes, as the core loop sees it.
 
-use crate::actor::{Actor, Invocation, Mailbox};
+use crate::actor::{self, Actor, Birth, Invocation, Mailbox};
 use crate::control::{Control, StopReason};
 use crate::event::{Event, EventKind};
 use crate::lane::Lanes;
@@ -10,6 +10,7 @@ use crate::output::{LineSink, Printer};
 use crate::remote::Remote;
 use crate::sealed::SealedModule;
 use crate::ticker::Ticker;
+use crate::vigil::Vigil;
 use arje_card::{Card, Id};
 use arje_store::Store;
 use std::collections::HashMap;
@@ -101,6 +102,7 @@ pub(crate) struct Shared {
     pub(crate) lanes: Lanes,
     pub(crate) ticker: Arc<Ticker>,
     pub(crate) printer: Printer,
+    pub(crate) vigil: Arc<Vigil<Birth>>,
     living: Mutex<HashMap<Id, Living>>,
     /// Bounded by what sends: an incarnation sends `Started`, `Ready` and `Ended` once each and
     /// `Alive` at most every half `liveness_ms`, and an Ente has one incarnation at a time.
@@ -161,6 +163,7 @@ impl Host {
                 loader: Arc::new(Loader::new(engine, source)),
                 ticker,
                 printer: Printer::new(lines),
+                vigil: Arc::default(),
                 living: Mutex::default(),
                 events: sender,
                 wake,
@@ -182,10 +185,11 @@ impl Host {
         let control = self.enter(&card, incarnation, mailbox, Some(Arc::clone(&ledger)));
         let shared = Arc::clone(&self.shared);
         let actor = Actor::new(shared, card, incarnation, control, ledger, sockets);
-        self.shared
-            .lanes
-            .handle()
-            .spawn(Arc::new(actor).live(messages));
+        let birth = (Arc::new(actor), messages);
+        // To wake a sleeping worker takes longer than to find one awake.
+        if let Err(birth) = self.shared.vigil.give(birth) {
+            actor::begin(birth);
+        }
     }
 
     /// Starts an incarnation in a worker process (`ente-worker`), which has the other end of
@@ -240,7 +244,7 @@ impl Host {
     }
 
     /// Ends an incarnation at once: it is dropped wherever it is, a computing one at its next epoch.
-    /// Its [`EventKind::Ended`] comes when nothing of it is left.
+    /// Its [`EventKind::Ended`] comes when nothing of it will run again.
     ///
     /// # Errors
     ///

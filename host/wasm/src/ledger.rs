@@ -50,7 +50,7 @@ impl Ledger {
         self.peak.load(Ordering::Relaxed)
     }
 
-    /// Returns once no store draws on this account: all instances of the Ente are gone.
+    /// Returns once no store draws on this account: nothing of the Ente will run again.
     pub(crate) async fn emptied(&self) {
         loop {
             let emptied = self.emptied.notified();
@@ -82,6 +82,7 @@ pub(crate) struct Share {
     taken: u64,
     table_elements: u64,
     table_cap: u64,
+    settled: bool,
 }
 
 impl Share {
@@ -92,11 +93,24 @@ impl Share {
             taken: 0,
             table_elements: 0,
             table_cap,
+            settled: false,
+        }
+    }
+
+    /// Gives back what it took, and takes nothing any more. For a store in which nothing will run again,
+    /// shortly before its memory is unmapped.
+    pub(crate) fn settle(&mut self) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        self.ledger.used.fetch_sub(self.taken, Ordering::Relaxed);
+        if self.ledger.shares.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.ledger.emptied.notify_waiters();
         }
     }
 
     fn grow(&mut self, bytes: u64) -> bool {
-        let granted = self.ledger.take(bytes);
+        let granted = !self.settled && self.ledger.take(bytes);
         if granted {
             self.taken += bytes;
         }
@@ -106,10 +120,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.ledger.used.fetch_sub(self.taken, Ordering::Relaxed);
-        if self.ledger.shares.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.ledger.emptied.notify_waiters();
-        }
+        self.settle();
     }
 }
 
@@ -177,6 +188,21 @@ mod tests {
         drop(b);
         assert_eq!((ledger.used(), ledger.peak()), (60, 100));
         assert!(a.memory_growing(60, 100, None).unwrap());
+    }
+
+    #[test]
+    fn a_settled_share_gives_back_once_and_takes_nothing() {
+        let ledger = Ledger::new(100);
+        let mut share = Share::new(Arc::clone(&ledger), 10);
+        assert!(share.memory_growing(0, 60, None).unwrap());
+        share.settle();
+        assert_eq!(ledger.shares.load(Ordering::Relaxed), 0);
+        assert!(!share.memory_growing(60, 61, None).unwrap());
+        let mut next = Share::new(Arc::clone(&ledger), 10);
+        assert!(next.memory_growing(0, 100, None).unwrap());
+        drop(share);
+        assert_eq!((ledger.used(), ledger.peak()), (100, 100));
+        assert_eq!(ledger.shares.load(Ordering::Relaxed), 1);
     }
 
     #[test]

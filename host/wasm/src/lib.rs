@@ -36,6 +36,7 @@ mod remote;
 mod sealed;
 mod ticker;
 mod trap;
+mod vigil;
 pub mod wire;
 
 pub use control::StopReason;

@@ -16,6 +16,7 @@ mod place;
 #[path = "guests/rig.rs"]
 mod rig;
 
+use arje_card::Supervision;
 use arje_wasm::EventKind;
 use rig::{Rig, card};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -51,17 +52,28 @@ static ALLOCATOR: Counting = Counting;
 /// Lives that are counted; as many before them fill whatever is kept for the next one.
 const LIVES: usize = 500;
 
+fn mappings() -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines().count()
+}
+
 #[test]
 fn a_life_leaves_nothing_behind() {
     let rig = Rig::new();
     // Says nothing: the rig keeps what is said.
-    let card = card("service_counts_calls", "service");
+    let mut comes_back = card("service_counts_calls", "service");
+    // The worker that saw its end stays awake for the next one, and unmaps the old one after that.
+    comes_back.supervision = Supervision::Restart { initial: 0, max: 0 };
+    let mut ends = card("service_counts_calls", "service");
+    ends.supervision = Supervision::OneShot;
     let live = || {
-        for _ in 0..LIVES {
-            rig.start(&card);
-            rig.wait(&card, |kind| matches!(kind, EventKind::Started { .. }));
-            rig.kill(&card).unwrap();
-            rig.end_of(&card);
+        for card in [&comes_back, &ends] {
+            for _ in 0..LIVES {
+                rig.start(card);
+                rig.wait(card, |kind| matches!(kind, EventKind::Started { .. }));
+                rig.kill(card).unwrap();
+                rig.end_of(card);
+            }
         }
     };
     live();
@@ -70,9 +82,13 @@ fn a_life_leaves_nothing_behind() {
             .each_ref()
             .map(|blocks| blocks.load(Ordering::Relaxed))
     };
-    let before = count();
+    let (before, mapped) = (count(), mappings());
     live();
-    let after = count();
+    let (after, still_mapped) = (count(), mappings());
+    assert!(
+        still_mapped < mapped + LIVES / 10,
+        "{mapped} mappings before, {still_mapped} after"
+    );
     for (size, (before, after)) in before.iter().zip(&after).enumerate() {
         // What threads keep for themselves comes and goes.
         assert!(

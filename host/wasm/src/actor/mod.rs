@@ -19,10 +19,14 @@ use crate::ledger::{Ledger, Share};
 use crate::loader::{LoadError, Loaded};
 use crate::output::Output;
 use crate::trap::end_of;
-use arje_card::{Card, Entry, Payload, WasmPayload};
+use crate::vigil::{Awake, MOMENT};
+use arje_card::{Card, Entry, Payload, Supervision, WasmPayload};
+use std::future::{Future, poll_fn};
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use wasmtime::component::InstancePre;
 
@@ -38,6 +42,9 @@ pub(crate) struct Invocation {
     pub(crate) reply: oneshot::Sender<Result<Vec<u8>, InvokeError>>,
 }
 
+/// An incarnation that is to begin: its actor, and the calls that will come to it.
+pub(crate) type Birth = (Arc<Actor>, mpsc::Receiver<Box<Invocation>>);
+
 /// An incarnation of a Wasm Ente.
 pub(crate) struct Actor {
     host: Arc<Shared>,
@@ -48,6 +55,8 @@ pub(crate) struct Actor {
     output: Output,
     /// The sockets of its `listen`; taken by the entry that serves them.
     sockets: Mutex<Vec<OwnedFd>>,
+    /// Its instance, closed, until the end is told: unmapping it takes longer than the rest of an end.
+    remains: Mutex<Option<Box<Body>>>,
 }
 
 impl Actor {
@@ -70,7 +79,19 @@ impl Actor {
             ledger,
             output,
             sockets: Mutex::new(sockets),
+            remains: Mutex::default(),
         }
+    }
+
+    /// Closes an instance that will not be called again. Its memory goes when the end is told.
+    fn leave(&self, mut body: Box<Body>) {
+        body.data_mut().close();
+        *self.remains() = Some(body);
+    }
+
+    fn remains(&self) -> MutexGuard<'_, Option<Box<Body>>> {
+        // Put in or taken out whole; a panic cannot leave half of it.
+        self.remains.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take_sockets(&self) -> Vec<OwnedFd> {
@@ -79,14 +100,48 @@ impl Actor {
         std::mem::take(&mut sockets)
     }
 
-    /// The whole life of the incarnation. Whatever happens in it, even a panic of the host, ends
-    /// in exactly one [`EventKind::Ended`].
-    pub(crate) async fn live(self: Arc<Self>, messages: mpsc::Receiver<Box<Invocation>>) {
-        self.live_and_tell(messages).await;
-        self.host.loader.forget_surplus();
+    /// The whole life of an incarnation, and of those that begin as it ends. Whatever happens in one,
+    /// even a panic of the host, ends in exactly one [`EventKind::Ended`].
+    pub(crate) async fn live(birth: Birth) {
+        let mut next = Some(birth);
+        // Of the one before.
+        let mut remains = None;
+        while let Some((actor, messages)) = next {
+            let loader = &actor.host.loader;
+            let mut life = pin!(actor.live_and_tell(messages));
+            // Until it first waits or gives way, which takes an epoch at most for each of its first calls.
+            let over = poll_once(life.as_mut()).await;
+            if remains.take().is_some() {
+                loader.forget_surplus();
+            }
+            let awake = match over {
+                Some(awake) => awake,
+                None => life.await,
+            };
+            remains = Some(actor.remains().take());
+            next = awake.and_then(|awake| awake.wait(MOMENT));
+            if next.is_none() {
+                drop(remains.take());
+                loader.forget_surplus();
+            }
+        }
     }
 
-    async fn live_and_tell(self: &Arc<Self>, messages: mpsc::Receiver<Box<Invocation>>) {
+    /// Whether the supervisor can be expected to start the next incarnation at once.
+    fn is_likely_to_return(&self, born: Instant) -> bool {
+        let Supervision::Restart { initial, .. } = self.card.supervision else {
+            return false;
+        };
+        let asked_to_stop = self.control.stop_reason().is_some();
+        !asked_to_stop && born.elapsed() >= Duration::from_millis(initial)
+    }
+
+    /// Returns that this worker is awake, if the next incarnation is likely to come at once.
+    async fn live_and_tell(
+        self: &Arc<Self>,
+        messages: mpsc::Receiver<Box<Invocation>>,
+    ) -> Option<Awake<Birth>> {
+        let born = Instant::now();
         let mut obituary = Obituary {
             actor: self,
             end: None,
@@ -95,9 +150,12 @@ impl Actor {
             Ok(end) | Err(end) => end,
         };
         // A call that was killed in the slow lane ends at its next epoch, when that lane's thread
-        // has its turn; the end is told when it is true.
+        // has its turn; the end is told when nothing of it will run again.
         self.ledger.emptied().await;
         obituary.end = Some(end);
+        // Before the end is told, which may put the core loop on this very processor.
+        let likely = self.is_likely_to_return(born);
+        likely.then(|| self.host.vigil.enter(begin))
     }
 
     async fn run(self: &Arc<Self>, messages: mpsc::Receiver<Box<Invocation>>) -> Result<End, End> {
@@ -194,7 +252,10 @@ impl Actor {
         let call = Box::pin(body::perform(body, job));
         match self.bounded(call, &signal, name, deadline).await? {
             (body, Ok(reply)) => Ok((body, reply)),
-            (_, Err(error)) => Err(end_of(&error)),
+            (body, Err(error)) => {
+                self.leave(body);
+                Err(end_of(&error))
+            }
         }
     }
 
@@ -224,6 +285,23 @@ impl Actor {
             }),
         }
     }
+}
+
+/// Begins an incarnation on a worker of its own.
+pub(crate) fn begin((actor, messages): Birth) {
+    let host = Arc::clone(&actor.host);
+    host.lanes.handle().spawn(Actor::live((actor, messages)));
+}
+
+/// Polls a future once; what it is ready with.
+async fn poll_once<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    poll_fn(|cx| {
+        Poll::Ready(match future.as_mut().poll(cx) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 impl From<LoadError> for End {

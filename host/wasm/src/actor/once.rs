@@ -22,7 +22,7 @@ pub(super) async fn live(
         done = actor.call(body, job, None) => done?,
         () = actor.control.stopped() => return Err(End::Killed),
     };
-    drop(body); // what it printed last goes out before its end is told
+    actor.leave(body); // what it printed last goes out before its end is told
     Ok(match reply {
         Reply::Done | Reply::Bytes(_) => End::Exited(0),
         // `run` says no more than that it failed; the convention is exit code 1.

@@ -60,7 +60,7 @@ async fn stop(actor: &Actor, body: Box<Body>, service: Service) -> Result<End, E
     let job = Job::Stop(service.stop, reason.into());
     let grace = Duration::from_millis(actor.card.stop_timeout_ms);
     let (body, _) = actor.call(body, job, Some(grace)).await?;
-    drop(body);
+    actor.leave(body);
     Ok(End::Exited(0))
 }
 
@@ -100,7 +100,10 @@ async fn serve(
         timers_first = !timers_first;
         body = match next(actor, &mut body, check_at, timers_first, messages).await {
             Next::Stop => return Ok(body),
-            Next::Die => return Err(End::Killed),
+            Next::Die => {
+                actor.leave(body);
+                return Err(End::Killed);
+            }
             Next::Timer(token) => on_timer(actor, loaded, body, token).await?,
             Next::Invoke(invocation) => answer(actor, loaded, body, *invocation).await?,
             Next::Health => match health {
