@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use arje_card::{Capability, Card, Id, InterfaceId, NativePayload, Payload, Supervision};
-use arje_supervisor::{Action, Event, EventKind, ExitStatus, Millis, Report, Supervisor};
+use arje_supervisor::{
+    Action, Event, EventKind, ExitStatus, Incarnation, Millis, Report, Supervisor,
+};
 
 use crate::error::Error;
 use crate::plan::Plan;
@@ -78,7 +80,8 @@ fn population(entes: usize, plan: &Plan) -> Result<Population, Error> {
 struct World {
     supervisor: Supervisor,
     now: u64,
-    mortals: Vec<Id>,
+    /// Each with its incarnation, which whoever reports an end knows.
+    mortals: Vec<(Id, Incarnation)>,
 }
 
 impl World {
@@ -88,7 +91,7 @@ impl World {
         let of_groups = cards.iter().enumerate();
         self.mortals = of_groups
             .filter(|(n, _)| n % (DEPENDENTS + 1) != 0)
-            .map(|(_, card)| card.id)
+            .map(|(_, card)| (card.id, 1))
             .collect();
         let adopted = self.step(EventKind::Adopt {
             parent: None,
@@ -115,8 +118,9 @@ impl World {
     /// One service dies and comes back; returns how many steps that were.
     fn one_life(&mut self, number: usize) -> Result<u32, Error> {
         // Some other one each time, all over the table.
-        let id = self.mortals[number.wrapping_mul(7919) % self.mortals.len()];
-        let incarnation = self.supervisor.status(id).map_or(0, |it| it.incarnation);
+        let place = number.wrapping_mul(7919) % self.mortals.len();
+        let (id, incarnation) = self.mortals[place];
+        self.mortals[place].1 += 1;
         self.now += LIFE_MS;
         let actions = self.step(EventKind::Report {
             id,

@@ -73,8 +73,8 @@ impl Supervisor {
         if success && ready_by_exit {
             ente.succeeded = true;
         }
-        let clean = match ente.card.supervision {
-            Supervision::Restart { .. } => ente.card.restart_on == RestartOn::Failure,
+        let clean = match ente.brief.supervision {
+            Supervision::Restart { .. } => ente.brief.restart_on == RestartOn::Failure,
             Supervision::OneShot | Supervision::Delegate => true,
         };
         if success && (clean || ready_by_exit) {
@@ -95,9 +95,9 @@ impl Supervisor {
             return;
         };
         ente.crashed = true;
-        let card = ente.card.clone();
+        let limit = ente.brief.start_limit;
         let started = ente.started_at.unwrap_or(now);
-        match ente.crashes.note(&card, delays, started, now) {
+        match ente.crashes.note(limit, delays, started, now) {
             Ok(delay) => {
                 // From the start, not from the end: a delay keeps starts apart, and one that lived
                 // longer has waited already.
@@ -108,7 +108,7 @@ impl Supervisor {
                 let cause = Cause::StartLimit {
                     status,
                     starts,
-                    interval_ms: card.start_limit.interval_ms,
+                    interval_ms: limit.interval_ms,
                 };
                 self.set_state(ix, State::Failed, cause);
             }
@@ -120,14 +120,14 @@ impl Supervisor {
         let Some(ente) = self.table.get(ix) else {
             return;
         };
-        if ente.card.supervision != Supervision::Delegate {
+        if ente.brief.supervision != Supervision::Delegate {
             return;
         }
         let parent = ente.parent.and_then(|parent| self.table.get(parent));
         self.out.push(Action::DelegateEnded {
-            id: ente.card.id,
+            id: ente.brief.id,
             incarnation: ente.incarnation,
-            parent: parent.map(|parent| parent.card.id),
+            parent: parent.map(|parent| parent.brief.id),
             status,
         });
     }

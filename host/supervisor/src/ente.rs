@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use arje_card::{Card, CardKind, Id, Payload, Priority, Readiness, Supervision};
+use arje_card::{
+    Card, CardKind, Id, Payload, Priority, Readiness, RestartOn, StartLimit, Supervision,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::action::{State, StopReason};
@@ -20,6 +22,7 @@ pub(crate) type Rank = (Reverse<Priority>, u64);
 /// One Ente.
 pub(crate) struct Ente {
     pub card: Arc<Card>,
+    pub brief: Brief,
     pub parent: Option<EnteIx>,
     pub children: BTreeSet<EnteIx>,
     pub rank: Rank,
@@ -60,6 +63,37 @@ pub(crate) struct Ente {
     pub last_exit: Option<ExitStatus>,
     pub history: VecDeque<Transition>,
     pub crashes: Crashes,
+}
+
+/// What the steps of an Ente ask of its Card, which does not change. A Card is large and lies elsewhere; a
+/// step that reads it waits for memory several times.
+#[derive(Clone, Copy)]
+pub(crate) struct Brief {
+    pub id: Id,
+    /// It has nothing to run: a Virtual Card, or one of kind `data`.
+    pub container: bool,
+    /// It is a component.
+    pub component: bool,
+    pub readiness: Readiness,
+    pub supervision: Supervision,
+    pub restart_on: RestartOn,
+    pub start_limit: StartLimit,
+    pub liveness_ms: Option<u64>,
+}
+
+impl Brief {
+    fn of(card: &Card) -> Self {
+        Self {
+            id: card.id,
+            container: card.payload == Payload::Virtual || card.kind == CardKind::Data,
+            component: matches!(card.payload, Payload::Wasm(_)),
+            readiness: card.readiness,
+            supervision: card.supervision,
+            restart_on: card.restart_on,
+            start_limit: card.start_limit,
+            liveness_ms: card.liveness_ms,
+        }
+    }
 }
 
 /// The contracts of a Card, with capabilities as numbers.
@@ -193,12 +227,11 @@ impl Crashes {
     /// are enough for that, whatever the burst.
     pub fn note(
         &mut self,
-        card: &Card,
+        limit: StartLimit,
         (initial, max): (u64, u64),
         started: Millis,
         now: Millis,
     ) -> Result<u64, u32> {
-        let limit = card.start_limit;
         if self.count == 0 || started.since(self.begin) > limit.interval_ms {
             self.begin = started;
             self.count = 0;
@@ -222,6 +255,7 @@ impl Crashes {
 impl Ente {
     pub fn new(card: Arc<Card>, parent: Option<EnteIx>, rank: Rank, at: Millis) -> Self {
         Self {
+            brief: Brief::of(&card),
             card,
             parent,
             children: BTreeSet::new(),
@@ -256,12 +290,12 @@ impl Ente {
 
     /// Whether it has nothing to run: a Virtual Card, or one of kind `data`.
     pub fn is_container(&self) -> bool {
-        self.card.payload == Payload::Virtual || self.card.kind == CardKind::Data
+        self.brief.container
     }
 
     /// Whether exit 0 is what makes it ready (and Done).
     pub fn ready_by_exit(&self) -> bool {
-        self.card.readiness == Readiness::Exit || self.card.supervision == Supervision::OneShot
+        self.brief.readiness == Readiness::Exit || self.brief.supervision == Supervision::OneShot
     }
 
     /// Whether this report is the sign of readiness that its Card waits for.
@@ -271,16 +305,14 @@ impl Ente {
             Report::Ready { by } => Some(*by),
             _ => return false,
         };
-        match self.card.readiness {
+        match self.brief.readiness {
             Readiness::Exit => false,
             Readiness::Notify => ready_by == Some(ReadyBy::Notify),
             Readiness::Announce => ready_by == Some(ReadyBy::Announce),
             // A one-shot is useful when it is through, not when it has begun.
-            Readiness::Started if self.card.supervision == Supervision::OneShot => false,
+            Readiness::Started if self.brief.supervision == Supervision::OneShot => false,
             // A component may fail in `start`, long after it was instantiated.
-            Readiness::Started if matches!(self.card.payload, Payload::Wasm(_)) => {
-                ready_by == Some(ReadyBy::Start)
-            }
+            Readiness::Started if self.brief.component => ready_by == Some(ReadyBy::Start),
             Readiness::Started => ready_by.is_none(),
         }
     }

@@ -86,7 +86,7 @@ impl Supervisor {
         let hope_open = ente.wanted && !over && (up || offering || may_come());
         let hope = hope_open && !(container && ente.hopeless_children > 0);
         let missing = ente.wanted
-            && ente.card.supervision != Supervision::Delegate
+            && ente.brief.supervision != Supervision::Delegate
             && !matches!(state, State::Ready | State::Done)
             && !ente.returning
             && !excluded;
@@ -114,7 +114,7 @@ impl Supervisor {
                 return;
             };
             let (offering, draining) = (ente.facts.offering, ente.is_draining());
-            let (id, returning) = (ente.card.id, ente.returning);
+            let (id, returning) = (ente.brief.id, ente.returning);
             let Some(provision) = ente.provides.get_mut(n) else {
                 return;
             };
@@ -238,7 +238,7 @@ impl Supervisor {
         let Some(ente) = self.table.get(ix) else {
             return;
         };
-        let (id, parent) = (ente.card.id, ente.parent);
+        let (id, parent) = (ente.brief.id, ente.parent);
         let container = ente.is_container();
         let hope_changed = match container {
             true => old.hope_open != new.hope_open,
@@ -321,7 +321,7 @@ impl Supervisor {
         let Some(ente) = self.table.get_mut(ix) else {
             return;
         };
-        let (facts, id) = (ente.facts, ente.card.id);
+        let (facts, id) = (ente.facts, ente.brief.id);
         let extras = ente.provides.extract_if(.., |p| p.extra && which(p));
         let extras: Vec<Provision> = extras.collect();
         for extra in extras {

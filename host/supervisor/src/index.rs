@@ -27,7 +27,7 @@ pub(crate) struct Slot {
     /// Capabilities that a provider of this one serves: itself, and for WIT interfaces the older
     /// compatible versions that somebody names.
     pub serves: Vec<CapIx>,
-    /// The reverse of `serves`.
+    /// The reverse of `serves`; itself first.
     pub served_by: Vec<CapIx>,
     /// May provide it.
     pub providers: BTreeSet<EnteIx>,
@@ -187,7 +187,11 @@ impl Index {
     }
 
     fn any_server(&self, named: CapIx, test: impl Fn(&Slot) -> bool) -> bool {
-        self.servers(named).any(|(_, slot)| test(slot))
+        // Most are served by themselves alone, which needs no look at the list.
+        match self.get(named) {
+            Some(slot) if slot.served_by.len() == 1 => test(slot),
+            _ => self.servers(named).any(|(_, slot)| test(slot)),
+        }
     }
 
     /// The capabilities whose providers serve `named`.

@@ -40,7 +40,7 @@ impl Supervisor {
         // Those that stay as they are come first.
         let worst = missing.min_by_key(|child| (child.state != State::Failed, child.rank))?;
         Some(Hold::Child {
-            id: worst.card.id,
+            id: worst.brief.id,
             state: worst.state,
             more: ente.missing_children - 1,
         })
@@ -56,7 +56,7 @@ impl Supervisor {
 
     fn closed_parent(&self, ente: &Ente, lets: fn(Facts) -> bool) -> Option<Hold> {
         let parent = ente.parent.and_then(|ix| self.table.get(ix))?;
-        (!lets(parent.facts)).then_some(Hold::Parent(parent.card.id))
+        (!lets(parent.facts)).then_some(Hold::Parent(parent.brief.id))
     }
 
     /// The first of `requires`, `Any`, `Quorum` that is not met. Who wants to start counts what is

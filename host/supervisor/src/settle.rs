@@ -70,7 +70,7 @@ impl Supervisor {
         ente.started_at = Some(now);
         ente.ready_after_ms = None;
         ente.liveness_ms = None;
-        let (id, incarnation) = (ente.card.id, ente.incarnation);
+        let (id, incarnation) = (ente.brief.id, ente.incarnation);
         let container = ente.is_container();
         self.set_state(ix, State::Starting, cause);
         if !container {
@@ -86,7 +86,7 @@ impl Supervisor {
         match (ente.state, ente.missing_children) {
             (State::Starting, 0) => self.become_ready(ix),
             (State::Ready, 1..) => {
-                let child = ente.missing_child.unwrap_or(ente.card.id);
+                let child = ente.missing_child.unwrap_or(ente.brief.id);
                 self.set_state(ix, State::Starting, Cause::ChildMissing(child));
             }
             _ => {}
@@ -110,7 +110,7 @@ impl Supervisor {
         let Some(ente) = self.table.get(ix).filter(|ente| !ente.is_container()) else {
             return;
         };
-        if let Some(ms) = ente.liveness_ms.or(ente.card.liveness_ms) {
+        if let Some(ms) = ente.liveness_ms.or(ente.brief.liveness_ms) {
             // 0 would be due before anything can answer.
             self.set_timer(ix, Some(self.now.plus(ms.max(1))));
         }
@@ -121,7 +121,7 @@ impl Supervisor {
         let Some(ente) = self.table.get_mut(ix) else {
             return;
         };
-        if ente.card.liveness_ms.is_some() {
+        if ente.brief.liveness_ms.is_some() {
             ente.liveness_ms = Some(ms.max(1));
             if ente.state == State::Ready {
                 self.arm_liveness(ix);
@@ -135,7 +135,7 @@ impl Supervisor {
         let Some(ente) = self.table.get_mut(ix) else {
             return;
         };
-        let (id, incarnation) = (ente.card.id, ente.incarnation);
+        let (id, incarnation) = (ente.brief.id, ente.incarnation);
         let from = std::mem::replace(&mut ente.state, to);
         ente.since = now;
         if ente.history.len() >= MAX_HISTORY {
@@ -225,7 +225,7 @@ impl Supervisor {
 
     /// Whether ends of this Ente that nobody asked for lead to a restart, and with which delays.
     pub(crate) fn restart_delays(&self, ix: EnteIx) -> Option<(u64, u64)> {
-        match self.table.get(ix)?.card.supervision {
+        match self.table.get(ix)?.brief.supervision {
             Supervision::Restart { initial, max } => Some((initial, max)),
             Supervision::OneShot | Supervision::Delegate => None,
         }

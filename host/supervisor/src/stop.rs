@@ -134,7 +134,7 @@ impl Supervisor {
         if ente.is_container() {
             return self.ended(ix, None);
         }
-        let (id, incarnation) = (ente.card.id, ente.incarnation);
+        let (id, incarnation) = (ente.brief.id, ente.incarnation);
         let grace = ente.card.stop_timeout_ms;
         // Withdrawn first: no new call shall reach it once it was told.
         self.refresh_provisions(ix);
@@ -176,7 +176,7 @@ impl Supervisor {
         let Some(ente) = self.table.get_mut(ix) else {
             return;
         };
-        let (id, incarnation) = (ente.card.id, ente.incarnation);
+        let (id, incarnation) = (ente.brief.id, ente.incarnation);
         let container = ente.is_container();
         let Some(stop) = ente
             .stop

@@ -1,6 +1,6 @@
 //! The table of Entes, and the memory of removed ones.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
 
 use arje_card::Id;
@@ -15,7 +15,11 @@ use crate::limits::MAX_RETIRED;
 pub(crate) struct Table {
     slots: Vec<Option<Ente>>,
     free: Vec<EnteIx>,
+    /// For walks in order.
     by_id: BTreeMap<Id, EnteIx>,
+    /// For events, each of which names an Ente: one or two misses in the processor's caches, where the
+    /// tree above has one for each level. Never walked over, so its order decides nothing.
+    places: HashMap<Id, EnteIx>,
     by_label: BTreeMap<String, EnteIx>,
 }
 
@@ -34,7 +38,7 @@ impl Table {
     }
 
     pub fn find(&self, id: Id) -> Option<EnteIx> {
-        self.by_id.get(&id).copied()
+        self.places.get(&id).copied()
     }
 
     pub fn find_label(&self, label: &str) -> Option<EnteIx> {
@@ -61,6 +65,7 @@ impl Table {
             EnteIx((self.slots.len() - 1) as u32)
         });
         self.by_id.insert(ente.card.id, ix);
+        self.places.insert(ente.card.id, ix);
         self.by_label.insert(ente.card.label.clone(), ix);
         if let Some(slot) = self.slots.get_mut(ix.0 as usize) {
             *slot = Some(ente);
@@ -71,6 +76,7 @@ impl Table {
     pub fn remove(&mut self, ix: EnteIx) -> Option<Ente> {
         let ente = self.slots.get_mut(ix.0 as usize)?.take()?;
         self.by_id.remove(&ente.card.id);
+        self.places.remove(&ente.card.id);
         self.by_label.remove(&ente.card.label);
         self.free.push(ix);
         Some(ente)
