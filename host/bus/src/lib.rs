@@ -8,6 +8,7 @@
 //! their bytes. The types know nothing of sockets. [`Client`] is the one thing here with I/O: a small blocking
 //! client, for tools and for Entes. The server lives in `ente-zero`.
 
+mod call;
 mod client;
 mod error;
 mod event;
@@ -16,9 +17,11 @@ mod hello;
 pub mod limits;
 mod request;
 mod response;
+mod route;
 mod status;
 mod wire;
 
+pub use call::{CallError, Caller, DEFAULT_DEADLINE, HandlerError, MAX_PAYLOAD, Origin};
 pub use client::{Client, ClientError};
 pub use error::{BusError, ErrorCode};
 pub use event::{Event, Happening};
@@ -32,6 +35,7 @@ pub use response::{
     EntePage, Identity, Log, LogEntry, LogLine, LogRecord, LogSource, LostLines, Notice, Reply,
     Response, Rights, ServerFrame,
 };
+pub use route::{Place, Provider, Routes};
 pub use status::{
     EnteState, EnteStatus, EnteSummary, Exit, ExitKind, PayloadKind, Telemetry, Transition,
 };
