@@ -7,10 +7,15 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use arje_card::Capability;
+
+use crate::call::{CallError, DEFAULT_DEADLINE, HandlerError};
+use crate::calling::{Announce, Answer, Call, CallId, Invoke};
 use crate::error::BusError;
 use crate::event::Event;
 use crate::frame::{Broken, FrameReader, decode, encode};
 use crate::hello::{Hello, HelloAnswer, SUPPORTED, Versions, Welcome};
+use crate::limits::MAX_DEADLINE_MS;
 use crate::request::{ListEntes, Request, RequestFrame};
 use crate::response::{Log, Notice, Response, ServerFrame};
 use crate::status::EnteSummary;
@@ -19,7 +24,7 @@ use crate::status::EnteSummary;
 /// milliseconds; whoever waits longer has another problem.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Events and log lines kept while an answer is awaited. The server sends no more than its own queue holds
+/// Events, log lines and calls kept while an answer is awaited. The server sends no more than its own queue holds
 /// meanwhile, which is far less.
 const MAX_KEPT: usize = 4096;
 
@@ -86,7 +91,7 @@ impl From<Broken> for ClientError {
     }
 }
 
-/// A connection to the bus. One request at a time; events may come in between.
+/// A connection to the bus. One request at a time; events and calls may come in between.
 #[derive(Debug)]
 pub struct Client {
     stream: UnixStream,
@@ -95,6 +100,7 @@ pub struct Client {
     patience: Duration,
     events: VecDeque<Notice<Event>>,
     logs: VecDeque<Notice<Log>>,
+    calls: VecDeque<Call>,
     welcome: Welcome,
 }
 
@@ -114,6 +120,7 @@ impl Client {
             patience: PATIENCE,
             events: VecDeque::new(),
             logs: VecDeque::new(),
+            calls: VecDeque::new(),
             welcome: Welcome {
                 version: SUPPORTED.newest,
                 server: String::new(),
@@ -151,8 +158,16 @@ impl Client {
     /// # Errors
     /// The connection broke, or the answer is an error.
     pub fn request(&mut self, request: Request) -> Result<Response, ClientError> {
+        self.request_within(request, self.patience)
+    }
+
+    fn request_within(
+        &mut self,
+        request: Request,
+        patience: Duration,
+    ) -> Result<Response, ClientError> {
         let serial = self.begin(request)?;
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + patience;
         loop {
             match self.frame(deadline)? {
                 ServerFrame::Reply(reply) if reply.serial == serial => {
@@ -188,6 +203,71 @@ impl Client {
                 _ => return Err(ClientError::Protocol("no list of Entes")),
             }
         }
+    }
+
+    /// Calls whoever provides a capability, and waits for the answer; a `deadline` of zero means
+    /// [`DEFAULT_DEADLINE`]. The inner error is what became of the call, the outer one that nobody knows.
+    ///
+    /// # Errors
+    /// As for [`request`](Self::request).
+    pub fn invoke(
+        &mut self,
+        capability: Capability,
+        payload: Vec<u8>,
+        deadline: Duration,
+    ) -> Result<Result<Vec<u8>, CallError>, ClientError> {
+        let request = Request::Invoke(Invoke {
+            capability,
+            payload,
+            deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
+        });
+        let waits = if deadline.is_zero() {
+            DEFAULT_DEADLINE
+        } else {
+            deadline.min(Duration::from_millis(MAX_DEADLINE_MS))
+        };
+        // The server answers at the deadline; this one is for a server that does not.
+        match self.request_within(request, waits + self.patience)? {
+            Response::Invoked(invoked) => Ok(invoked.result),
+            _ => Err(ClientError::Protocol("no outcome of a call")),
+        }
+    }
+
+    /// Takes the calls to this Ente on this connection from now on, also to these capabilities. Tells the supervisor
+    /// that the Ente is ready, if its Card waits for that (`readiness: announce`).
+    ///
+    /// # Errors
+    /// As for [`request`](Self::request).
+    pub fn announce(&mut self, capabilities: Vec<Capability>) -> Result<(), ClientError> {
+        self.request(Request::Announce(Announce { capabilities }))
+            .map(drop)
+    }
+
+    /// The next call to be answered, waiting as [`next_event`](Self::next_event) does.
+    ///
+    /// # Errors
+    /// As for [`next_event`](Self::next_event).
+    pub fn next_call(&mut self, deadline: Option<Instant>) -> Result<Call, ClientError> {
+        loop {
+            if let Some(call) = self.calls.pop_front() {
+                return Ok(call);
+            }
+            let frame = self.frame_until(deadline)?;
+            self.keep(frame)?;
+        }
+    }
+
+    /// Answers a call that came on this connection.
+    ///
+    /// # Errors
+    /// As for [`request`](Self::request); refused when nobody waits for the answer any more.
+    pub fn answer(
+        &mut self,
+        call: CallId,
+        result: Result<Vec<u8>, HandlerError>,
+    ) -> Result<(), ClientError> {
+        self.request(Request::Answer(Answer { call, result }))
+            .map(drop)
     }
 
     /// The next event, waiting at most until the deadline, or without one for as long as it takes.
@@ -231,10 +311,11 @@ impl Client {
         match frame {
             ServerFrame::Event(notice) => self.events.push_back(notice),
             ServerFrame::Log(notice) => self.logs.push_back(notice),
+            ServerFrame::Call(call) => self.calls.push_back(call),
             ServerFrame::Reply(_) => return Err(ClientError::Protocol("an answer to nothing")),
         }
-        if self.events.len() + self.logs.len() > MAX_KEPT {
-            return Err(ClientError::Protocol("more events than it may"));
+        if self.events.len() + self.logs.len() + self.calls.len() > MAX_KEPT {
+            return Err(ClientError::Protocol("more events or calls than it may"));
         }
         Ok(())
     }

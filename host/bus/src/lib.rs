@@ -9,6 +9,9 @@
 //! client, for tools and for Entes. The server lives in `ente-zero`.
 
 mod call;
+mod calling;
+mod calls;
+mod capability;
 mod client;
 mod error;
 mod event;
@@ -22,6 +25,11 @@ mod status;
 mod wire;
 
 pub use call::{CallError, Caller, DEFAULT_DEADLINE, HandlerError, MAX_PAYLOAD, Origin};
+pub use calling::{
+    Announce, Answer, Call, CallFrom, CallId, CallOrigin, Invoke, Invoked, Process,
+    UpdateCapabilities,
+};
+pub use calls::{Calls, Pending};
 pub use client::{Client, ClientError};
 pub use error::{BusError, ErrorCode};
 pub use event::{Event, Happening};

@@ -24,3 +24,14 @@ pub const MAX_PROVIDES: usize = 32;
 
 /// Bytes of each text that the server sends along with something (a capability, a cause, an error message).
 pub const MAX_TEXT: usize = 512;
+
+/// Capabilities that one request names: as many as an Ente may add at run time.
+pub const MAX_NAMED: usize = 256;
+
+/// The longest that a caller may wait, in milliseconds: an hour. Whatever takes longer is to be begun by one call and
+/// asked after by others, as a call holds a place in its provider's mailbox all the time.
+pub const MAX_DEADLINE_MS: u64 = 3_600_000;
+
+/// Calls to processes that wait for an answer, over all providers. Each takes PID 1 some 300 bytes beside its payload,
+/// so all of them 5 MB; with the default mailbox (256) sixty-four stuck providers get there.
+pub const MAX_CALLS: usize = 16_384;

@@ -5,6 +5,7 @@ use std::fmt;
 use arje_card::Id;
 use serde::{Deserialize, Serialize};
 
+use crate::calling::{Announce, Answer, Invoke, UpdateCapabilities};
 use crate::limits::{MAX_LABEL, MAX_LOG_LINES, MAX_PATH};
 use crate::wire::{maybe_id, wire_enum};
 
@@ -139,6 +140,15 @@ wire_enum! {
         13 => Reexec,
         /// Move to another root.
         14 => SwitchRoot(switch: SwitchRoot),
+        /// Serve the calls to the caller's Ente on this connection; also the sign of readiness `announce`.
+        16 => Announce(announce: Announce),
+        /// Offer more or less.
+        17 => UpdateCapabilities(update: UpdateCapabilities),
+        /// Call whoever provides a capability. The answer comes when the provider has given it, so later than those
+        /// to requests sent after it.
+        18 => Invoke(invoke: Invoke),
+        /// Answer a call that came on this connection.
+        19 => Answer(answer: Answer),
     }
 }
 
@@ -146,10 +156,6 @@ impl Request {
     /// Numbers of requests that are part of the protocol and not of this version of it.
     pub const RESERVED: &'static [(u32, &'static str)] = &[
         (15, "Debug"),
-        (16, "Announce"),
-        (17, "UpdateCapabilities"),
-        (18, "Invoke"),
-        (19, "Answer"),
         (20, "RunCard"),
         (21, "SpawnCardFromDisk"),
         (22, "StopCardFromDisk"),
@@ -194,7 +200,12 @@ impl Request {
                     .as_ref()
                     .map_or(Ok(()), |init| check_path("init", init))
             }
-            Self::WhoAmI
+            Self::Announce(announce) => announce.check(),
+            Self::UpdateCapabilities(update) => update.check(),
+            // What is too large in a call is an outcome of the call.
+            Self::Invoke(_)
+            | Self::Answer(_)
+            | Self::WhoAmI
             | Self::ListEntes(_)
             | Self::PowerOff(_)
             | Self::Reboot(_)

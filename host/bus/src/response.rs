@@ -3,6 +3,7 @@
 use arje_card::Id;
 use serde::{Deserialize, Serialize};
 
+use crate::calling::{Call, Invoked};
 use crate::error::BusError;
 use crate::event::Event;
 use crate::status::{EnteStatus, EnteSummary, Telemetry};
@@ -154,6 +155,8 @@ wire_enum! {
         5 => Telemetry(telemetry: Telemetry),
         /// To `Logs`.
         6 => Log(log: Log),
+        /// To `Invoke`.
+        7 => Invoked(invoked: Invoked),
     }
 }
 
@@ -176,7 +179,7 @@ pub struct Notice<T> {
 }
 
 wire_enum! {
-    /// A frame from the server, after the hello. Number 3 is reserved for calls to a provider.
+    /// A frame from the server, after the hello.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum ServerFrame {
         /// The answer to a request; exactly one for each.
@@ -185,5 +188,7 @@ wire_enum! {
         1 => Event(notice: Notice<Event>),
         /// A further part of a log.
         2 => Log(notice: Notice<Log>),
+        /// A call, for the Ente that announced itself on this connection.
+        3 => Call(call: Call),
     }
 }

@@ -109,3 +109,56 @@ pub(crate) mod maybe_id {
         Ok(bytes.map(Id::from_bytes))
     }
 }
+
+/// Bytes in one piece: the same on the wire as a list of them, and not taken one by one.
+pub(crate) mod bytes {
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+    use std::fmt;
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Seen;
+        impl Visitor<'_> for Seen {
+            type Value = Vec<u8>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+        deserializer.deserialize_bytes(Seen)
+    }
+}
+
+/// Bytes or an error: serde's own enum `Result`, in which `Ok` has the number 0 and `Err` 1.
+pub(crate) mod outcome {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    struct Given(#[serde(with = "super::bytes")] Vec<u8>);
+
+    #[derive(Serialize)]
+    struct Lent<'a>(#[serde(with = "super::bytes")] &'a [u8]);
+
+    pub fn serialize<S: Serializer, E: Serialize>(
+        outcome: &Result<Vec<u8>, E>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        outcome
+            .as_ref()
+            .map(|bytes| Lent(bytes))
+            .serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>, E: Deserialize<'de>>(
+        deserializer: D,
+    ) -> Result<Result<Vec<u8>, E>, D::Error> {
+        let outcome = <Result<Given, E>>::deserialize(deserializer)?;
+        Ok(outcome.map(|given| given.0))
+    }
+}

@@ -1,10 +1,12 @@
 //! Frames from strangers: whatever comes, memory stays bounded and nothing panics.
 
-use arje_bus::limits::{MAX_FRAME, MAX_LABEL, MAX_LOG_LINES, MAX_PATH};
+use arje_bus::limits::{MAX_FRAME, MAX_LABEL, MAX_LOG_LINES, MAX_NAMED, MAX_PATH, MAX_TEXT};
 use arje_bus::{
-    Broken, FrameReader, Hello, HelloAnswer, Logs, Request, RequestFrame, ServerFrame, StopEnte,
-    SwitchRoot, Target, Undecodable, decode, encode,
+    Announce, Answer, Broken, Call, CallError, CallFrom, CallId, CallOrigin, FrameReader,
+    HandlerError, Hello, HelloAnswer, Logs, MAX_PAYLOAD, Request, RequestFrame, ServerFrame,
+    StopEnte, SwitchRoot, Target, Undecodable, decode, encode,
 };
+use arje_card::{Capability, Id};
 use proptest::prelude::*;
 
 fn request(serial: u32) -> RequestFrame {
@@ -74,10 +76,10 @@ fn requests_of_other_versions_can_be_answered() {
         .concat()
     };
     assert_eq!(
-        RequestFrame::decode(&with(18)),
+        RequestFrame::decode(&with(23)),
         Err(Undecodable::Reserved {
             serial: 7,
-            name: "Invoke"
+            name: "Deploy"
         })
     );
     assert_eq!(
@@ -125,10 +127,67 @@ fn values_out_of_bounds_are_named() {
         ("new_root: ", switch("new", None)),
         ("init: ", switch("/new", Some("/a\0b".into()))),
         ("lines: ", logs(MAX_LOG_LINES + 1)),
+        (
+            "capabilities: ",
+            Request::Announce(Announce {
+                capabilities: vec![Capability::Journal; MAX_NAMED + 1],
+            }),
+        ),
     ] {
         let problem = bad.check().unwrap_err();
         assert!(problem.starts_with(field), "{problem}");
     }
+}
+
+/// A call of the largest payload, from the caller with the longest names, fits in a frame; and no provider makes the
+/// server send a larger one.
+#[test]
+fn the_largest_calls_fit() {
+    let name = format!("a:b/{}@1.0.0", "c".repeat(MAX_TEXT - 10));
+    let call = Call {
+        id: CallId([0xff; 16]),
+        caller: CallFrom {
+            ente: Some(Id::from_bytes([0xff; 16])),
+            label: Some("x".repeat(MAX_LABEL)),
+            origin: CallOrigin::Component,
+        },
+        capability: Capability::Wit(name.parse().unwrap()),
+        payload: vec![0xff; MAX_PAYLOAD],
+        left_ms: u64::MAX,
+    };
+    let frame = encode(&ServerFrame::Call(call.clone())).unwrap();
+    assert_eq!(decode(&frame[4..]), Some(ServerFrame::Call(call)));
+    let answer = |result| Answer {
+        call: CallId([0; 16]),
+        result,
+    };
+    let most = vec![0; MAX_PAYLOAD];
+    assert_eq!(answer(Ok(most.clone())).bounded(), Ok(most));
+    assert_eq!(
+        answer(Ok(vec![0; MAX_PAYLOAD + 1])).bounded(),
+        Err(CallError::TooLarge(MAX_PAYLOAD as u32))
+    );
+    let long = "\u{e9}".repeat(MAX_TEXT);
+    match answer(Err(HandlerError::Failed(long))).bounded() {
+        Err(CallError::Refused(HandlerError::Failed(why))) => assert_eq!(why.len(), MAX_TEXT),
+        other => unreachable!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_capability_that_makes_no_sense_is_malformed() {
+    let invoke = |name: &str| {
+        let mut body = encode(&(7u32, 18u32, 9u32, name)).unwrap()[4..].to_vec();
+        body.extend([0, 0]);
+        RequestFrame::decode(&body)
+    };
+    assert!(invoke("acme:kv/store@1.0.0").is_ok());
+    let malformed = Err(Undecodable::Malformed { serial: 7 });
+    assert_eq!(invoke("acme"), malformed);
+    assert_eq!(
+        invoke(&format!("a:b/{}@1.0.0", "c".repeat(MAX_TEXT))),
+        malformed
+    );
 }
 
 #[test]

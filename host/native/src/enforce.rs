@@ -93,11 +93,11 @@ fn check_ipc(card: &Card, refused: &mut Vec<String>) {
 
 /// What the host would have to do for the process beyond starting it.
 fn check_host_services(card: &Card, refused: &mut Vec<String>) {
-    if card.readiness == Readiness::Announce {
+    if card.readiness == Readiness::Announce && !card.permissions.ipc.allows(BUS) {
         let found = json(&card.readiness);
         refused.push(format!(
-            "readiness: {found}, but this version receives no announcements of native Cards; use \"notify\", \"started\" \
-             or \"exit\""
+            "readiness: {found}, but it announces itself on the bus, which its permissions.ipc.allow does not name; \
+             add {BUS:?} there"
         ));
     }
     if card.listen.len() > MAX_PASSED as usize {
@@ -289,10 +289,13 @@ mod tests {
         for change in possible {
             assert_eq!(somewhere(change), [""; 0]);
         }
-        assert_eq!(
-            somewhere(|c| c.readiness = Readiness::Announce),
-            ["readiness"]
-        );
+        let announces = |c: &mut Card| c.readiness = Readiness::Announce;
+        assert_eq!(somewhere(announces), ["readiness"]);
+        let on_the_bus = |c: &mut Card| {
+            c.readiness = Readiness::Announce;
+            c.permissions.ipc.allow = vec![BUS.into()];
+        };
+        assert_eq!(somewhere(on_the_bus), [""; 0]);
         assert_eq!(somewhere(|c| c.dbus = Some(Dbus::default())), ["dbus"]);
         let shell = |c: &mut Card| {
             c.extensions.insert("console".into(), json!("/etc/passwd"));

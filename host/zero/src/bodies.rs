@@ -9,8 +9,8 @@ use crate::logs::{LeftPipe, Logs, Paused};
 use crate::natives::{Natives, Told, Who, start_failed};
 use crate::poller::Poller;
 use crate::workers::{self, Workers};
-use arje_bus::Telemetry;
-use arje_card::{Card, CardKind, Id, Payload};
+use arje_bus::{Place, Provider, Routes, Telemetry};
+use arje_card::{Capability, Card, CardKind, Id, Payload};
 use arje_supervisor::{
     Command, ExitStatus, Incarnation, ReadyBy, Report, StopReason as Why, TrapKind,
 };
@@ -18,6 +18,7 @@ use arje_wasm::{End, EventKind, Host, StopReason};
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Makes the Wasm host when the first component is to start: a seed without components does not
@@ -31,6 +32,8 @@ pub struct Bodies {
     workers: Workers,
     make_host: MakeHost,
     host: Option<Host>,
+    /// Who answers calls to what.
+    routes: Arc<Routes>,
 }
 
 /// Something to tell the supervisor, and perhaps the user.
@@ -66,6 +69,7 @@ impl Bodies {
             workers,
             make_host,
             host: None,
+            routes: Arc::default(),
         }
     }
 
@@ -306,6 +310,31 @@ impl Bodies {
                 incarnated,
             });
         }
+    }
+
+    /// From now on calls to this capability may go to this Ente.
+    pub fn provided(&self, card: &Card, capability: Capability) {
+        let place = match Bodies::is_component(card) {
+            true => Place::Component,
+            false => Place::Process,
+        };
+        let provider = Provider {
+            id: card.id,
+            priority: card.priority,
+            place,
+        };
+        self.routes.provide(capability, provider);
+    }
+
+    /// From now on calls to this capability may no longer go to this Ente.
+    pub fn withdrawn(&self, capability: &Capability, by: Id) {
+        self.routes.withdraw(capability, by);
+    }
+
+    /// Who is to answer the next call to this capability.
+    #[must_use]
+    pub fn provider(&self, capability: &Capability) -> Option<Provider> {
+        self.routes.resolve(capability)
     }
 
     /// Something has happened behind a watched token.

@@ -4,6 +4,7 @@
 mod bus;
 mod coming_up;
 mod handover;
+mod invoke;
 mod leaving;
 mod notify;
 mod resume;
@@ -405,6 +406,9 @@ impl Core {
             } => {
                 self.state_changed(id, from, to, &cause);
                 self.publish(id, incarnation, to, &cause);
+                if from.is_live() && !to.is_live() {
+                    self.life_over(id);
+                }
                 if matches!(to, State::Ready | State::Done | State::Failed) {
                     self.came_up(id);
                 }
@@ -423,8 +427,14 @@ impl Core {
                 self.bodies.removed(id);
                 self.notify.removed(id);
             }
-            // For the routing of calls, which this version does not have.
-            Action::Provided { .. } | Action::Withdrawn { .. } | Action::DelegateEnded { .. } => {}
+            Action::Provided { capability, by } => {
+                if let Some(card) = self.supervisor.card(by) {
+                    self.bodies.provided(card, capability);
+                }
+            }
+            Action::Withdrawn { capability, by } => self.withdrawn(&capability, by),
+            // Nobody is told of that in this version.
+            Action::DelegateEnded { .. } => {}
         }
     }
 

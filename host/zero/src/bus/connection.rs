@@ -6,6 +6,7 @@ use super::limits::{
     FRAME_TIME, HELLO_TIME, LOG_PARTS, MAX_OUTBOUND, READ_CHUNK, READ_TIME, SMALL_FRAME,
 };
 use super::log::Tail;
+use super::quota::Bytes;
 use crate::logs::Logs;
 use crate::poller::Interest;
 use arje_bus::{Broken, Event, FrameReader, Notice, ServerFrame, encode};
@@ -47,11 +48,15 @@ pub struct Connection {
     pub interest: Interest,
     /// The deadline that the table of deadlines has.
     pub noted: Option<Millis>,
-    /// Bytes of unfinished frames that its owner was charged.
-    pub charged: usize,
+    /// What its owner was charged for it.
+    pub charged: Bytes,
+    /// Calls whose outcome it waits for.
+    pub awaited: usize,
+    /// The peer sends nothing more.
+    pub eof: bool,
+    abandoned: bool,
     reader: FrameReader,
     out: VecDeque<u8>,
-    eof: bool,
     accepted: Millis,
     /// When the frame that is not complete began.
     begun: Option<Millis>,
@@ -71,10 +76,12 @@ impl Connection {
             tails: Vec::new(),
             interest: Interest::READ,
             noted: None,
-            charged: 0,
+            charged: Bytes::default(),
+            awaited: 0,
+            eof: false,
+            abandoned: false,
             reader: FrameReader::new(),
             out: VecDeque::new(),
-            eof: false,
             accepted: now,
             begun: None,
             moved: now,
@@ -120,6 +127,9 @@ impl Connection {
 
     /// Puts a frame into the queue.
     pub fn push(&mut self, frame: &impl Serialize, now: Millis) {
+        if self.abandoned {
+            return;
+        }
         match encode(frame) {
             Ok(bytes) => {
                 if self.out.is_empty() {
@@ -240,12 +250,23 @@ impl Connection {
 
     /// Bytes held beyond what every connection may hold.
     #[must_use]
-    pub fn excess(&self) -> usize {
-        self.reader.held().saturating_sub(SMALL_FRAME)
+    pub fn excess(&self) -> Bytes {
+        Bytes {
+            inbound: self.reader.held().saturating_sub(SMALL_FRAME),
+            outbound: self.out.len().saturating_sub(MAX_OUTBOUND),
+        }
+    }
+
+    /// Nothing is sent any more, and the connection is over.
+    pub fn abandon(&mut self) {
+        self.stage = Stage::Closing;
+        self.abandoned = true;
+        self.out = VecDeque::new();
+        self.tails.clear();
     }
 
     /// Bytes that wait to be sent.
-    #[cfg(test)]
+    #[must_use]
     pub fn waiting(&self) -> usize {
         self.out.len()
     }
@@ -285,7 +306,8 @@ impl Connection {
 
     /// Nothing is left to be read, answered or sent.
     fn is_over(&self) -> bool {
-        let read = self.stage == Stage::Closing || (self.eof && !self.reader.has_frame());
+        let asked = self.awaited == 0 && !self.reader.has_frame();
+        let read = self.stage == Stage::Closing || (self.eof && asked);
         read && self.out.is_empty() && self.tails.is_empty()
     }
 }

@@ -15,12 +15,28 @@ pub const MAX_PER_OWNER: usize = 128;
 /// Bytes of unfinished frames that each connection may hold whatever the others do: every request of a tool.
 pub const SMALL_FRAME: usize = 4096;
 
-/// Bytes of unfinished frames beyond that, over all connections of one owner: two of the largest frames.
-pub const MAX_INBOUND: usize = 2 << 20;
+/// Bytes of unfinished frames beyond that, over all connections of one owner: eight of the largest frames, or a call of
+/// 64 KiB on every connection that one owner may have.
+pub const MAX_INBOUND: usize = 8 << 20;
+
+/// The same over all owners, so that many of them together cannot take PID 1's memory either.
+pub const MAX_INBOUND_ALL: usize = 64 << 20;
 
 /// Bytes waiting to be sent to one peer above which its requests are left unread and events are counted instead of
 /// kept. With one answer on top (`arje_bus::limits::MAX_PAGE_BYTES` and a little) it bounds what a slow reader costs.
 pub const MAX_OUTBOUND: usize = 32 * 1024;
+
+/// Bytes waiting to be sent beyond [`MAX_OUTBOUND`] of each, over all connections of one owner: sixteen of the largest
+/// calls or answers. A provider whose owner has more is not called; a caller whose owner has more does not read the
+/// answers that it asked for, and is closed.
+pub const MAX_OUTBOUND_OWNER: usize = 16 << 20;
+
+/// The same over all owners.
+pub const MAX_OUTBOUND_ALL: usize = 64 << 20;
+
+/// Calls of one connection whose outcome has not come. Enough to keep a provider busy; whoever wants more at once has
+/// more connections.
+pub const MAX_INVOKES: usize = 64;
 
 /// Bytes read from one connection in one turn.
 pub const READ_CHUNK: usize = 16 * 1024;

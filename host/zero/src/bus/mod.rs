@@ -6,6 +6,7 @@
 //! protocol, the rules and the deadlines.
 
 mod caller;
+mod calls;
 mod connection;
 mod event;
 mod limits;
@@ -19,6 +20,7 @@ mod tests;
 mod view;
 
 pub use caller::{Caller, Member};
+pub use calls::{Destination, Outcome, Question, Waiter, deadline};
 pub use event::{Change, event};
 pub use limits::REQUEST_BATCH;
 pub use peer::Peer;
@@ -28,7 +30,7 @@ pub use view::{Running, View, cause_text, note};
 use crate::logs::Logs;
 use crate::poller::{Interest, Poller};
 use arje_bus::{
-    BusError, ErrorCode, Event, Hello, HelloAnswer, PROTOCOL, Reply, RequestFrame, Response,
+    BusError, Calls, ErrorCode, Event, Hello, HelloAnswer, PROTOCOL, Reply, RequestFrame, Response,
     SUPPORTED, ServerFrame, Undecodable, Welcome, decode,
 };
 use arje_card::Id;
@@ -39,7 +41,7 @@ use limits::{ACCEPT_BATCH, ACCEPT_PAUSE, MAX_SUBSCRIPTIONS};
 use log::Tail;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
-use quota::Quotas;
+use quota::{Bytes, Quotas};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -73,6 +75,12 @@ pub struct Bus {
     readers: BTreeSet<u64>,
     logs: Logs,
     deadlines: BTreeSet<(Millis, u64)>,
+    /// The connection on which each provider takes its calls.
+    announced: HashMap<Id, u64>,
+    /// Calls that processes are to answer.
+    calls: Calls<Waiter>,
+    /// Those who are to be told that their provider is no more.
+    orphaned: Vec<Waiter>,
 }
 
 impl Bus {
@@ -105,6 +113,9 @@ impl Bus {
             readers: BTreeSet::new(),
             logs,
             deadlines: BTreeSet::new(),
+            announced: HashMap::new(),
+            calls: Calls::default(),
+            orphaned: Vec::new(),
         })
     }
 
@@ -192,7 +203,7 @@ impl Bus {
                 self.connections.insert(token, connection);
                 self.touched.insert(token);
             }
-            Err(_) => self.quotas.disconnect(owner, 0),
+            Err(_) => self.quotas.disconnect(owner, Bytes::default()),
         }
     }
 
@@ -248,7 +259,7 @@ impl Bus {
     /// Whether the next turn should begin at once.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        !self.runnable.is_empty() || !self.touched.is_empty()
+        !self.runnable.is_empty() || !self.touched.is_empty() || !self.orphaned.is_empty()
     }
 
     /// Answers a request.
@@ -256,7 +267,21 @@ impl Bus {
         if let Some(connection) = self.connections.get_mut(&token) {
             let reply = Reply { serial, response };
             connection.push(&ServerFrame::Reply(reply), now);
-            self.touched.insert(token);
+            self.pushed(token);
+        }
+    }
+
+    /// Something was put into a connection's queue. A peer that lets too much wait there is given up.
+    fn pushed(&mut self, token: u64) {
+        let Some(connection) = self.connections.get_mut(&token) else {
+            return;
+        };
+        self.touched.insert(token);
+        let (before, after) = (connection.charged, connection.excess());
+        connection.charged = after;
+        if before != after && !self.quotas.charge(connection.caller.owner(), before, after) {
+            tracing::debug!("bus: a peer does not read what it asked for");
+            connection.abandon();
         }
     }
 
@@ -339,6 +364,7 @@ impl Bus {
 
     /// Ends the turn: sends what can be sent, and waits for what is still wanted.
     pub fn flush(&mut self, now: Millis, poller: &mut Poller) {
+        self.settle_orphaned(now);
         for token in std::mem::take(&mut self.touched) {
             let Some(connection) = self.connections.get_mut(&token) else {
                 continue;
@@ -375,7 +401,8 @@ impl Bus {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Millis> {
         let first = self.deadlines.first().map(|(at, _)| *at);
-        first.into_iter().chain(self.paused_until).min()
+        let call = self.calls.next_deadline().map(Millis);
+        first.into_iter().chain(self.paused_until).chain(call).min()
     }
 
     /// Closes connections whose time is over, and accepts again after a pause.
@@ -384,6 +411,7 @@ impl Bus {
             self.paused_until = None;
             let _ = poller.set_interest(&self.listener, self.listener_token, Interest::READ);
         }
+        self.expire_calls(now);
         while let Some((at, token)) = self.deadlines.first().copied() {
             if at > now {
                 return;
@@ -405,6 +433,7 @@ impl Bus {
         self.subscribers.remove(&token);
         self.readers.remove(&token);
         self.touched.remove(&token);
+        self.calls_of_dropped(token, &connection);
         self.quotas
             .disconnect(connection.caller.owner(), connection.charged);
     }

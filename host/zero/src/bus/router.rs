@@ -4,8 +4,8 @@
 use super::caller::Caller;
 use super::view::View;
 use arje_bus::{BusError, ErrorCode, Filter, Logs, Request, Response, Rights, SwitchRoot, Target};
-use arje_card::Id;
-use arje_supervisor::Command;
+use arje_card::{Capability, Id, Payload};
+use arje_supervisor::{Command, State};
 use nix::sys::signal::Signal;
 
 /// What is to come of a request.
@@ -15,6 +15,8 @@ pub enum Decision {
     Answer(Response),
     /// This is to be done; what comes of it is the answer.
     Do(Task),
+    /// The caller may; the request itself says what is to be done.
+    Allow,
 }
 
 /// What an allowed request wants done.
@@ -102,7 +104,44 @@ fn decide(caller: &Caller, request: &Request, view: &View<'_>) -> Result<Decisio
         Request::Logs(logs) => self::logs(view, logs)?,
         Request::Reexec => Decision::Do(Task::Reexec),
         Request::SwitchRoot(switch) => Decision::Do(Task::SwitchRoot(switch.clone())),
+        Request::Announce(announce) => offer(caller, view, &announce.capabilities)?,
+        Request::UpdateCapabilities(update) => offer(caller, view, &update.adds)?,
+        Request::Invoke(_) | Request::Answer(_) => Decision::Allow,
     })
+}
+
+/// Whether an Ente may offer these: what its Card provides, or anything if it may start whatever it likes.
+fn offer(
+    caller: &Caller,
+    view: &View<'_>,
+    capabilities: &[Capability],
+) -> Result<Decision, BusError> {
+    let forbidden = |message: String| Err(BusError::new(ErrorCode::Forbidden, message));
+    let Some(member) = &caller.ente else {
+        return forbidden("only a process of an Ente can offer capabilities".to_owned());
+    };
+    let card = &member.card;
+    if matches!(card.payload, Payload::Wasm(_)) {
+        return forbidden(format!(
+            "Card `{}`: a component offers by itself",
+            card.label
+        ));
+    }
+    let status = view.supervisor.status(card.id);
+    if status.is_some_and(|status| status.state == State::Stopping) {
+        let message = format!("Ente `{}` is being stopped", card.label);
+        return Err(BusError::new(ErrorCode::Refused, message));
+    }
+    let unlisted = capabilities
+        .iter()
+        .find(|capability| !card.provides.contains(capability));
+    match unlisted {
+        Some(capability) if !caller.rights(view.owner_uid).entes => forbidden(format!(
+            "Card `{}`: provides: does not list {capability}; add it, if this Ente is to offer that",
+            card.label
+        )),
+        _ => Ok(Decision::Allow),
+    }
 }
 
 fn command(view: &View<'_>, target: &Target, command: Command) -> Result<Decision, BusError> {
@@ -162,7 +201,11 @@ impl Right {
             | Request::EnteStatus(_)
             | Request::EnteTelemetry(_)
             | Request::Subscribe(_)
-            | Request::Logs(_) => None,
+            | Request::Logs(_)
+            | Request::Announce(_)
+            | Request::UpdateCapabilities(_)
+            | Request::Invoke(_)
+            | Request::Answer(_) => None,
             Request::Start(_) | Request::Stop(_) | Request::Restart(_) | Request::KillEnte(_) => {
                 Some(Right::Spawn)
             }
@@ -213,5 +256,9 @@ fn name(request: &Request) -> &'static str {
         Request::Logs(_) => "Logs",
         Request::Reexec => "Reexec",
         Request::SwitchRoot(_) => "SwitchRoot",
+        Request::Announce(_) => "Announce",
+        Request::UpdateCapabilities(_) => "UpdateCapabilities",
+        Request::Invoke(_) => "Invoke",
+        Request::Answer(_) => "Answer",
     }
 }

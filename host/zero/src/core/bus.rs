@@ -70,7 +70,7 @@ impl Core {
                 break;
             };
             match incoming.frame {
-                Ok(frame) => self.answer(incoming.token, &incoming.caller, &frame),
+                Ok(frame) => self.answer(incoming.token, &incoming.caller, frame),
                 Err(problem) => self.answer_undecodable(incoming.token, problem),
             }
         }
@@ -110,7 +110,7 @@ impl Core {
         bus.publish(&event, now);
     }
 
-    fn answer(&mut self, token: u64, caller: &Caller, frame: &RequestFrame) {
+    fn answer(&mut self, token: u64, caller: &Caller, frame: RequestFrame) {
         let running = Alive {
             bodies: &self.bodies,
             notify: &self.notify,
@@ -121,17 +121,23 @@ impl Core {
             now: self.now(),
             owner_uid: self.owner_uid,
         };
+        let serial = frame.serial;
         let response = match bus::route(caller, &frame.request, &view) {
             Decision::Answer(response) => response,
+            Decision::Allow => match self.carry(token, caller, frame) {
+                Ok(Some(response)) => response,
+                Ok(None) => return, // it comes later
+                Err(error) => Response::Error(error),
+            },
             Decision::Do(task) => {
                 if let Some(what) = self.describe(&task) {
                     log(caller, &what);
                 }
-                self.perform(token, frame.serial, task)
+                self.perform(token, serial, task)
                     .unwrap_or_else(Response::Error)
             }
         };
-        self.reply(token, frame.serial, response);
+        self.reply(token, serial, response);
     }
 
     /// A task that changes something, in words; nothing for one that only reads.
@@ -240,7 +246,7 @@ impl Core {
 }
 
 /// Who changed what, after authentication.
-fn log(caller: &Caller, what: &str) {
+pub(super) fn log(caller: &Caller, what: &str) {
     let (pid, uid) = (caller.pid, caller.uid);
     match &caller.ente {
         Some(member) => tracing::info!(
@@ -251,6 +257,6 @@ fn log(caller: &Caller, what: &str) {
     }
 }
 
-fn refused(problem: String) -> BusError {
+pub(super) fn refused(problem: String) -> BusError {
     BusError::new(ErrorCode::Refused, problem)
 }

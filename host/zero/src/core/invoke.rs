@@ -1,0 +1,167 @@
+//! What the core loop does for calls of peers on the bus: takes them to those who answer.
+
+use super::Core;
+use super::bus::{log, refused};
+use crate::bus::{self, Caller, Destination, Outcome, Question, Waiter};
+use crate::natives::Who;
+use arje_bus::{
+    BusError, CallError, ErrorCode, Invoke, MAX_PAYLOAD, Place, Request, RequestFrame, Response,
+};
+use arje_card::{Capability, Id};
+use arje_supervisor::{EventKind, ReadyBy, Report};
+
+impl Core {
+    pub(super) fn withdrawn(&mut self, capability: &Capability, by: Id) {
+        self.bodies.withdrawn(capability, by);
+        if let Some(bus) = &mut self.bus {
+            bus.withdrawn(by, capability);
+        }
+    }
+
+    pub(super) fn life_over(&mut self, id: Id) {
+        if let Some(bus) = &mut self.bus {
+            bus.life_over(id);
+        }
+    }
+
+    /// Carries out a request that the caller may make; none if the answer comes later.
+    pub(super) fn carry(
+        &mut self,
+        token: u64,
+        caller: &Caller,
+        frame: RequestFrame,
+    ) -> Result<Option<Response>, BusError> {
+        let now = self.now();
+        match frame.request {
+            Request::Invoke(invoke) => {
+                let serial = frame.serial;
+                return self.invoke(token, caller, serial, invoke).map(|()| None);
+            }
+            Request::Answer(answer) => {
+                if let Some(bus) = &mut self.bus {
+                    bus.answer(token, answer, now)?;
+                }
+            }
+            Request::Announce(announce) => {
+                self.offer(caller, announce.capabilities, Vec::new())?;
+                // Before the supervisor hears of it: what it does then may be to let calls come.
+                if let Some(bus) = &mut self.bus {
+                    bus.announce(token);
+                }
+                let by = ReadyBy::Announce;
+                self.report_of(caller, Report::Ready { by })?;
+            }
+            Request::UpdateCapabilities(update) => {
+                self.offer(caller, update.adds, update.removes)?;
+            }
+            // Decided otherwise (`bus/router.rs`).
+            _ => {
+                return Err(BusError::new(
+                    ErrorCode::Unsupported,
+                    "not for this version",
+                ));
+            }
+        }
+        Ok(Some(Response::Ok))
+    }
+
+    fn offer(
+        &mut self,
+        caller: &Caller,
+        adds: Vec<Capability>,
+        removes: Vec<Capability>,
+    ) -> Result<(), BusError> {
+        if adds.is_empty() && removes.is_empty() {
+            return Ok(());
+        }
+        let names = |list: &[Capability]| {
+            let names: Vec<String> = list.iter().map(ToString::to_string).collect();
+            format!("[{}]", names.join(", "))
+        };
+        log(
+            caller,
+            &format!("offers {}, no longer {}", names(&adds), names(&removes)),
+        );
+        self.report_of(caller, Report::Capabilities { adds, removes })
+    }
+
+    /// A report of the caller's Ente about itself.
+    fn report_of(&mut self, caller: &Caller, report: Report) -> Result<(), BusError> {
+        let Some(member) = &caller.ente else {
+            return Ok(());
+        };
+        let who = Who {
+            id: member.card.id,
+            incarnation: member.incarnation,
+        };
+        self.report(who, report).map_err(refused)
+    }
+
+    /// Tells the supervisor what an incarnation says; else why it does not take that.
+    fn report(&mut self, who: Who, report: Report) -> Result<(), String> {
+        let Who { id, incarnation } = who;
+        let kind = EventKind::Report {
+            id,
+            incarnation,
+            report,
+        };
+        self.step(kind).map_err(|refusal| refusal.to_string())
+    }
+
+    fn invoke(
+        &mut self,
+        token: u64,
+        caller: &Caller,
+        serial: u32,
+        invoke: Invoke,
+    ) -> Result<(), BusError> {
+        if let Some(bus) = &mut self.bus {
+            bus.begin_call(token)?;
+        }
+        let now = self.now();
+        let waiter = Waiter::Peer { token, serial };
+        if invoke.payload.len() > MAX_PAYLOAD {
+            self.settle_call(waiter, Err(CallError::TooLarge(MAX_PAYLOAD as u32)));
+            return Ok(());
+        }
+        let question = Question {
+            caller: caller.to_providers(),
+            capability: invoke.capability,
+            payload: invoke.payload,
+            deadline: bus::deadline(now, invoke.deadline_ms),
+        };
+        match self.bodies.provider(&question.capability) {
+            Some(provider) if provider.place == Place::Process => {
+                self.send_call(provider.id, question, waiter);
+            }
+            // Components take no calls from outside yet.
+            _ => self.settle_call(waiter, Err(CallError::NoProvider)),
+        }
+        Ok(())
+    }
+
+    /// Sends a call to a process that provides what is asked for.
+    fn send_call(&mut self, provider: Id, question: Question, waiter: Waiter) {
+        let now = self.now();
+        let found = self.supervisor.card(provider);
+        let status = self.supervisor.status(provider);
+        if let (Some(bus), Some(card), Some(status)) = (&mut self.bus, found, status) {
+            let to = Destination {
+                card,
+                incarnation: status.incarnation,
+            };
+            bus.send_call(&to, question, waiter, now);
+        } else {
+            self.settle_call(waiter, Err(CallError::NoProvider));
+        }
+    }
+
+    fn settle_call(&mut self, waiter: Waiter, outcome: Outcome) {
+        let now = self.now();
+        match (&mut self.bus, waiter) {
+            (Some(bus), waiter) => bus.settle(waiter, outcome, now),
+            (None, Waiter::Component(tell)) => tell(outcome),
+            (None, Waiter::Peer { .. }) => {}
+        }
+    }
+}
