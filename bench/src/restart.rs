@@ -131,6 +131,7 @@ impl World {
         epoll.add(&*woken, readable).map_err(Error::tree)?;
         let wake = Arc::clone(&woken);
         let host = Host::new(HostConfig {
+            routes: Arc::default(),
             store: places.open_store()?,
             lines: Arc::new(Ear(ear)),
             wake: Arc::new(move || {

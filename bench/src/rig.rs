@@ -83,6 +83,7 @@ impl Rig {
         });
         let struck = Arc::clone(&clock);
         let host = Host::new(HostConfig {
+            routes: Arc::default(),
             store: places.open_store()?,
             lines: Arc::new(Nowhere),
             wake: Arc::new(move || struck.strike()),

@@ -14,18 +14,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The components that are no test cases.
-const GUESTS: &[&str] = &["greet", "hello", "ticker", "web"];
+const GUESTS: &[&str] = &["echo", "greet", "hello", "kv", "ticker", "web"];
 /// What the components are built from, seen from `guests/`.
 const SOURCES: &[&str] = &[
     "Cargo.toml",
     "Cargo.lock",
     "sdk",
     "hello",
+    "echo",
+    "kv",
     "greet",
     "web",
     "ticker",
     "cases",
     "../wit/ente",
+    "../wit/bus",
     "../Cargo.toml",
 ];
 

@@ -1,4 +1,4 @@
-//! What `wit-bindgen` makes of `wit/ente`, in parts.
+//! What `wit-bindgen` makes of `wit/ente` and `wit/bus`, in parts.
 //!
 //! A world demands every export it names, so one world with everything would force each
 //! component to export everything. There is one small world per export instead; a component's
@@ -77,5 +77,46 @@ pub mod timers {
         pub_export_macro: true,
         export_macro_name: "export_timers",
         default_bindings_module: "arje_sdk::bindings::timers",
+    });
+}
+
+/// `arje:bus/bus`, and the types.
+pub mod bus {
+    wit_bindgen::generate!({
+        inline: "
+            package arje:sdk-bus;
+            world bus {
+                import arje:bus/types@1.0.0;
+                import arje:bus/bus@1.0.0;
+            }",
+        path: ["../../wit/ente", "../../wit/bus"],
+        world: "arje:sdk-bus/bus",
+        runtime_path: "::arje_sdk::rt::wit_bindgen_rt",
+        with: { "arje:ente/types@1.0.0": crate::bindings::host::arje::ente::types },
+        generate_all,
+        generate_unused_types: true,
+        additional_derives: [PartialEq],
+    });
+}
+
+/// The export `arje:bus/handler`.
+pub mod handler {
+    wit_bindgen::generate!({
+        inline: "
+            package arje:sdk-handler;
+            world handler {
+                export arje:bus/handler@1.0.0;
+            }",
+        path: ["../../wit/ente", "../../wit/bus"],
+        world: "arje:sdk-handler/handler",
+        runtime_path: "::arje_sdk::rt::wit_bindgen_rt",
+        with: {
+            "arje:ente/types@1.0.0": crate::bindings::host::arje::ente::types,
+            "arje:bus/types@1.0.0": crate::bindings::bus::arje::bus::types,
+        },
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_handler",
+        default_bindings_module: "arje_sdk::bindings::handler",
     });
 }

@@ -2,10 +2,16 @@
 //! elsewhere.
 
 #[cfg(target_family = "wasm")]
-pub(crate) use crate::bindings::host::arje::ente::{
-    clock::{monotonic, wall},
-    log::log,
-    timer::{cancel as cancel_timer, set as set_timer},
+pub(crate) use crate::bindings::{
+    bus::arje::bus::bus::{
+        announce, current_call, invoke, list_entes, update_capabilities, whoami,
+    },
+    host::arje::ente::clock::{monotonic, wall},
+    host::arje::ente::log::log,
+    host::arje::ente::timer::{cancel as cancel_timer, set as set_timer},
 };
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use crate::fake::imports::{cancel_timer, log, monotonic, set_timer, wall};
+pub(crate) use crate::fake::{
+    bus::imports::{announce, current_call, invoke, list_entes, update_capabilities, whoami},
+    imports::{cancel_timer, log, monotonic, set_timer, wall},
+};

@@ -17,13 +17,15 @@
 //!
 //! - [`Service`] is implemented by the component's type; [`service!`] exports it. [`Timers`] and
 //!   [`Health`] are further exports, named in the macro.
+//! - [`bus`] calls others, and a [`Handler`] is called. An interface of one's own, which others import, is exported
+//!   with `wit_bindgen::generate!`; its functions reach the service by [`Instance::with`].
 //! - [`info!`] and its siblings log, [`timer`] sets timers, [`clock`] tells the time.
 //! - The same code compiles natively. There the host is [`fake`], so business logic is tested with
 //!   plain `cargo test`.
 //! - [`freestanding!`] makes a component without `std`: it imports only `arje:ente` and is a few
 //!   kilobytes.
 //!
-//! The kit covers `arje:ente` (`wit/ente`). For WASI, components use `std` or the `wasip2` crate.
+//! The kit covers `arje:ente` (`wit/ente`) and `arje:bus` (`wit/bus`). For WASI, components use `std` or the `wasip2` crate.
 
 #![no_std]
 
@@ -35,6 +37,7 @@ extern crate self as arje_sdk;
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod bus;
 pub mod clock;
 #[cfg(not(target_family = "wasm"))]
 pub mod fake;
@@ -51,4 +54,4 @@ pub use bindings::host::arje::ente::types::{
     Capability, CardInfo, DeviceClass, Endpoint, Netlink, StopReason,
 };
 pub use log::log;
-pub use service::{Health, Service, Timers};
+pub use service::{Handler, Health, Instance, Service, Timers};

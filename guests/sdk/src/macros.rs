@@ -1,7 +1,7 @@
 //! `service!`, `freestanding!` and the log macros.
 
-/// Exports a [`Service`](crate::Service): `service!(Type)`, with `timers` and `health` where the
-/// type implements [`Timers`](crate::Timers) and [`Health`](crate::Health):
+/// Exports a [`Service`](crate::Service): `service!(Type)`, with `timers`, `health` and `handler` where the
+/// type implements [`Timers`](crate::Timers), [`Health`](crate::Health) and [`Handler`](crate::Handler):
 /// `service!(Type, timers, health)`. Once per component; natively it only checks the traits.
 #[macro_export]
 macro_rules! service {
@@ -10,6 +10,10 @@ macro_rules! service {
             struct Component;
             #[cfg(target_family = "wasm")]
             static SLOT: $crate::rt::Slot<$service> = $crate::rt::Slot::empty();
+            #[cfg(not(target_family = "wasm"))]
+            $crate::rt::thread_local! {
+                static SLOT: $crate::rt::Slot<$service> = const { $crate::rt::Slot::empty() };
+            }
             $crate::__export!(service $service);
             $($crate::__export!($export $service);)*
         };
@@ -25,6 +29,20 @@ macro_rules! __export {
             fn implements<T: $crate::Service>() {}
             implements::<$service>();
         };
+        impl $crate::Instance for $service {
+            #[cfg(target_family = "wasm")]
+            fn with<R>(then: impl FnOnce(&mut Self) -> R) -> R {
+                $crate::rt::started(SLOT.with(then))
+            }
+            #[cfg(not(target_family = "wasm"))]
+            fn with<R>(then: impl FnOnce(&mut Self) -> R) -> R {
+                $crate::rt::started(SLOT.with(|slot| slot.with(then)))
+            }
+            #[cfg(not(target_family = "wasm"))]
+            fn put(service: Self) {
+                SLOT.with(|slot| slot.put(service));
+            }
+        }
         #[cfg(target_family = "wasm")]
         impl $crate::bindings::service::exports::arje::ente::service::Guest for Component {
             fn start(card: $crate::CardInfo) -> Result<(), $crate::rt::String> {
@@ -53,6 +71,26 @@ macro_rules! __export {
         #[cfg(target_family = "wasm")]
         $crate::bindings::timers::export_timers!(
             Component with_types_in $crate::bindings::timers
+        );
+    };
+    (handler $service:ty) => {
+        const _: fn() = || {
+            fn implements<T: $crate::Handler>() {}
+            implements::<$service>();
+        };
+        #[cfg(target_family = "wasm")]
+        impl $crate::bindings::handler::exports::arje::bus::handler::Guest for Component {
+            fn handle(
+                caller: $crate::bus::Caller,
+                capability: $crate::Capability,
+                payload: $crate::rt::Vec<u8>,
+            ) -> Result<$crate::rt::Vec<u8>, $crate::bus::HandlerError> {
+                SLOT.handle(caller, capability, payload)
+            }
+        }
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::handler::export_handler!(
+            Component with_types_in $crate::bindings::handler
         );
     };
     (health $service:ty) => {

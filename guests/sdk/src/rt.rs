@@ -12,7 +12,10 @@ pub use wit_bindgen::rt as wit_bindgen_rt;
 pub use alloc::{
     format,
     string::{String, ToString},
+    vec::Vec,
 };
+#[cfg(not(target_family = "wasm"))]
+pub use std::thread_local;
 
 use crate::Level;
 use core::fmt::Arguments;
@@ -30,6 +33,21 @@ pub fn log(level: Level, message: Arguments<'_>, fields: &[(String, String)]) {
     match message.as_str() {
         Some(literal) => crate::log(level, literal, fields),
         None => crate::log(level, &format(message), fields),
+    }
+}
+
+/// What a call of the service gave.
+///
+/// # Panics
+/// There is no service.
+pub fn started<R>(result: Option<R>) -> R {
+    match result {
+        Some(result) => result,
+        #[expect(
+            clippy::panic,
+            reason = "the host calls nothing before `start` and after `stop`"
+        )]
+        None => panic!("the service has not started"),
     }
 }
 

@@ -1,7 +1,9 @@
 //! What a component implements.
 
-use crate::{CardInfo, StopReason};
+use crate::bus::{Caller, HandlerError};
+use crate::{Capability, CardInfo, StopReason};
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// A service: `arje:ente/service`. Export it with [`service!`](crate::service!).
 pub trait Service: Sized + 'static {
@@ -33,4 +35,34 @@ pub trait Health: Service {
     /// # Errors
     /// The supervisor restarts the Ente; the text is logged.
     fn health(&mut self) -> Result<(), String>;
+}
+
+/// A service that answers calls of others (see [`bus::invoke`](crate::bus::invoke)): `arje:bus/handler`.
+/// Exported by `service!(Type, handler)`; the Card lists in `provides` what it answers to.
+pub trait Handler: Service {
+    /// Answers a call, within the Card's `limits.call_ms`.
+    ///
+    /// # Errors
+    /// They go to the caller.
+    fn handle(
+        &mut self,
+        caller: Caller,
+        capability: Capability,
+        payload: Vec<u8>,
+    ) -> Result<Vec<u8>, HandlerError>;
+}
+
+/// Reaches the service from functions that know nothing of it: those of a typed service that its component exports.
+/// [`service!`](crate::service!) implements it.
+pub trait Instance: Service {
+    /// Gives a function the service.
+    ///
+    /// # Panics
+    /// The service has not started, or has stopped. The host calls nothing then.
+    fn with<R>(then: impl FnOnce(&mut Self) -> R) -> R;
+
+    /// Puts a service there, for [`fake::Host::start`](crate::fake::Host::start).
+    #[cfg(not(target_family = "wasm"))]
+    #[doc(hidden)]
+    fn put(service: Self);
 }

@@ -3,7 +3,7 @@
 //!
 //! What a process can be confined to is not here: the crate that starts processes knows it.
 
-use crate::{Card, Entry, ListenOn, Payload, Readiness, WasmPayload};
+use crate::{Capability, CapabilitySet, Card, Entry, ListenOn, Payload, Readiness, WasmPayload};
 
 /// Most sockets that are handed to the process of a component.
 const MAX_WORKER_SOCKETS: usize = 64;
@@ -35,6 +35,7 @@ fn container(card: &Card) -> Vec<String> {
 
 fn component(card: &Card, payload: &WasmPayload) -> Vec<String> {
     let is_http = payload.entry == Entry::Http;
+    let bus = card.permissions.ipc.allows("wit-v1");
     let not_http = |on: &ListenOn| matches!(on, ListenOn::Udp(_) | ListenOn::UnixDatagram(_));
     let refused = [
         (
@@ -46,9 +47,28 @@ fn component(card: &Card, payload: &WasmPayload) -> Vec<String> {
             "credentials: this version hands none to components; remove them",
         ),
         (
-            matches!(card.readiness, Readiness::Notify | Readiness::Announce),
-            "readiness: a component does not notify or announce; leave it out, and a service is Ready \
-             when its `start` returned",
+            card.readiness == Readiness::Notify,
+            "readiness: a component does not notify; leave it out, and a service is Ready when its `start` \
+             returned",
+        ),
+        (
+            card.readiness == Readiness::Announce && !bus,
+            "readiness: a component announces itself on the bus, which its Card does not allow; add \
+             \"wit-v1\" to permissions.ipc.allow, or leave it out, and a service is Ready when its `start` returned",
+        ),
+        (
+            bus && !card.soma.is_off(),
+            "soma: this version does not connect a component with a body to the bus; remove it, or \"wit-v1\" \
+             from permissions.ipc.allow",
+        ),
+        (
+            !card.soma.is_off()
+                && types(&card.provides)
+                    .chain(types(&card.requires))
+                    .next()
+                    .is_some(),
+            "soma: this version does not connect a component with a body to typed services; remove it, or \
+             {\"Wit\": …} from provides and requires",
         ),
         (
             card.liveness_ms.is_some() && payload.entry != Entry::Service,
@@ -69,6 +89,11 @@ fn component(card: &Card, payload: &WasmPayload) -> Vec<String> {
     ];
     let set = refused.into_iter().filter(|(wanted, _)| *wanted);
     set.map(|(_, why)| why.to_owned()).collect()
+}
+
+/// The typed services among capabilities.
+fn types(all: &CapabilitySet) -> impl Iterator<Item = &Capability> {
+    all.iter().filter(|one| matches!(one, Capability::Wit(_)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 use std::collections::BTreeSet;
 
 use arje_card::grants::{GRANTS, Needs, SurplusReason, audit, lookup, summary};
-use arje_card::{Card, Id, InterfaceName, Networking, Payload, Permissions, Supervision};
+use arje_card::{
+    Capability, Card, Id, InterfaceName, Networking, Payload, Permissions, Supervision,
+};
 
 fn card(networking: Networking) -> Card {
     let permissions = Permissions {
@@ -84,12 +86,12 @@ fn every_surplus_is_named_with_its_remedy() {
     let needs = Needs::Networking(Networking::Outbound);
     let refused = SurplusReason::NotGranted {
         needs,
-        granted: Networking::Loopback,
+        granted: "\"loopback\"".into(),
     };
     assert_eq!(reasons[0], &SurplusReason::Unknown);
     assert_eq!(reasons[1], &refused);
     assert!(matches!(reasons[2], SurplusReason::Version(grant) if grant.version == (0, 2, 0)));
-    assert_eq!(reasons[3], &SurplusReason::Unknown);
+    assert_eq!(reasons[3], &SurplusReason::NotRequired);
     let texts: Vec<String> = surplus.iter().map(ToString::to_string).collect();
     assert_eq!(
         texts[1],
@@ -104,8 +106,9 @@ fn every_surplus_is_named_with_its_remedy() {
     );
     assert_eq!(
         texts[3],
-        "Card \"fetch\": the component imports evil:host/everything@1.0.0, which this host does not \
-         have; no permission allows it; build the component without it"
+        "Card \"fetch\": the component imports evil:host/everything@1.0.0, which this host does not have; if \
+         another Ente provides it, add {\"Wit\": \"evil:host/everything@1.0.0\"} to the Card's requires; else \
+         build the component without it"
     );
 }
 
@@ -152,4 +155,47 @@ fn one_text_tells_of_all_surplus_and_is_short() {
     assert!(text.ends_with("use another one"), "{text}");
     assert!(text.len() < 460, "{} bytes: {text}", text.len());
     assert!(said(&all[7..]).len() < 460, "the longest names");
+}
+
+#[test]
+fn the_bus_needs_its_name() {
+    let mut card = card(Networking::None);
+    let imports = ["arje:bus/types@1.0.0", "arje:bus/bus@1.0.0"];
+    let surplus = audit(&card, imports).unwrap_err();
+    assert_eq!(
+        summary(&surplus),
+        "it needs \"wit-v1\" in permissions.ipc.allow, found [], for arje:bus/bus@1.0.0; grant it in the Card, or \
+         use another component"
+    );
+    card.permissions.ipc.allow = vec!["other".into(), "wit-v1".into()];
+    assert_eq!(audit(&card, imports), Ok(()));
+}
+
+#[test]
+fn a_typed_service_needs_to_be_required() {
+    let mut card = card(Networking::Full);
+    let import = ["acme:kv/store@1.2.0"];
+    let refused = |card: &Card| summary(&audit(card, import).unwrap_err());
+    assert_eq!(
+        refused(&card),
+        "its requires does not list acme:kv/store@1.2.0; add it there, as {\"Wit\": …}, or build the component \
+         without"
+    );
+    for (required, granted) in [
+        ("acme:kv/store@1.2.0", true),
+        ("acme:kv/store@1.9.3", true),
+        ("acme:kv/store@1.1.9", false),
+        ("acme:kv/store@2.0.0", false),
+        ("acme:kv/stores@1.2.0", false),
+    ] {
+        card.requires = [Capability::Wit(required.parse().unwrap())].into();
+        assert_eq!(audit(&card, import).is_ok(), granted, "{required}");
+    }
+    // Nobody but the host provides what is the host's, whatever a Card requires.
+    card.requires = [Capability::Wit(
+        "wasi:keyvalue/store@0.2.0".parse().unwrap(),
+    )]
+    .into();
+    let surplus = audit(&card, ["wasi:keyvalue/store@0.2.0"]).unwrap_err();
+    assert_eq!(surplus[0].reason, SurplusReason::Unknown);
 }

@@ -258,6 +258,8 @@ fn grant(card: &mut Card, component: &Component, preopens: &[Bind]) -> Result<()
             match grant.needs {
                 Needs::Nothing => {}
                 Needs::Networking(least) => raise(&mut card.permissions.networking, least),
+                Needs::Ipc(name) if card.permissions.ipc.allows(name) => {}
+                Needs::Ipc(name) => card.permissions.ipc.allow.push(name.to_owned()),
             }
         }
     }

@@ -1,9 +1,12 @@
 //! A component that lives: its store, its instance, and the calls the host makes.
 
-use crate::capability::{CardInfo, StopReason};
+use crate::calls::Call;
+use crate::capability::{Capability, CardInfo, StopReason};
 use crate::ctx::Ctx;
 use crate::exports::Exports;
+use crate::iface::bus;
 use crate::trap::told;
+use arje_bus::HandlerError;
 use tokio::sync::oneshot;
 use wasmtime::component::{
     ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc, Val,
@@ -20,9 +23,12 @@ pub(crate) struct Body {
     instance: Instance,
     /// The function that was invoked last, looked up and type-checked.
     invoked: Option<(ComponentExportIndex, Invoke)>,
+    /// `handler.handle`, once it was called.
+    handle: Option<Handle>,
 }
 
 type Invoke = TypedFunc<(Vec<u8>,), (Vec<u8>,)>;
+type Handle = TypedFunc<(bus::Caller, Capability, Vec<u8>), (Result<Vec<u8>, bus::HandlerError>,)>;
 
 /// A call of one of the component's exports.
 #[derive(Debug)]
@@ -41,6 +47,10 @@ pub(crate) enum Job {
     Export(ComponentExportIndex),
     /// A function `(list<u8>) -> list<u8>`.
     Invoke(ComponentExportIndex, Vec<u8>),
+    /// `handler.handle`
+    Handle(ComponentExportIndex, Call),
+    /// A function of a typed service, which returns so many values.
+    Typed(ComponentExportIndex, Vec<Val>, usize),
 }
 
 impl Job {
@@ -54,6 +64,8 @@ impl Job {
             Job::OnTimer(..) => "on-timer",
             Job::Export(_) => "the entry function",
             Job::Invoke(..) => "the invoked function",
+            Job::Handle(..) => "handler.handle",
+            Job::Typed(..) => "the called function",
         }
     }
 }
@@ -69,17 +81,23 @@ pub(crate) const CALLS: &[&str] = &[
     "on-timer",
     "the entry function",
     "the invoked function",
+    "handler.handle",
+    "the called function",
 ];
 
 /// What a call returned.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Reply {
     /// Nothing, or ok.
     Done,
     /// The error case of the function's result.
     Failed(String),
-    /// The answer of [`Job::Invoke`].
+    /// The answer of [`Job::Invoke`] and [`Job::Handle`].
     Bytes(Vec<u8>),
+    /// The error of [`Job::Handle`].
+    Refused(HandlerError),
+    /// The answer of [`Job::Typed`].
+    Values(Vec<Val>),
 }
 
 /// Instantiates; runs the component's start sections.
@@ -89,6 +107,7 @@ pub(crate) async fn instantiate(pre: InstancePre<Ctx>, mut store: Store<Ctx>) ->
         store,
         instance,
         invoked: None,
+        handle: None,
     }))
 }
 
@@ -135,6 +154,10 @@ impl Body {
             }
             Job::Export(function) => self.call_export(function).await,
             Job::Invoke(function, payload) => self.invoke(function, payload).await,
+            Job::Handle(handle, call) => self.handle(handle, call).await,
+            Job::Typed(function, params, results) => {
+                self.call_typed(function, &params, results).await
+            }
         }
     }
 
@@ -160,6 +183,37 @@ impl Body {
         };
         let (answer,) = typed.call_async(&mut self.store, (payload,)).await?;
         Ok(Reply::Bytes(answer))
+    }
+
+    async fn handle(&mut self, handle: ComponentExportIndex, call: Call) -> Result<Reply> {
+        let typed = match self.handle {
+            Some(typed) => typed,
+            None => {
+                let typed: Handle = self.instance.get_typed_func(&mut self.store, handle)?;
+                *self.handle.insert(typed)
+            }
+        };
+        let caller = bus::Caller::from(&call.caller);
+        let params = (caller, Capability::from(&call.capability), call.payload);
+        let (answer,) = typed.call_async(&mut self.store, params).await?;
+        Ok(answer.map_or_else(|error| Reply::Refused(error.into()), Reply::Bytes))
+    }
+
+    async fn call_typed(
+        &mut self,
+        function: ComponentExportIndex,
+        params: &[Val],
+        results: usize,
+    ) -> Result<Reply> {
+        let function = self
+            .instance
+            .get_func(&mut self.store, function)
+            .ok_or_else(|| Error::msg("the called export is not a function"))?;
+        let mut values = vec![Val::Bool(false); results];
+        function
+            .call_async(&mut self.store, params, &mut values)
+            .await?;
+        Ok(Reply::Values(values))
     }
 
     async fn call_export(&mut self, function: ComponentExportIndex) -> Result<Reply> {

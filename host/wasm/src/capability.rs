@@ -1,12 +1,14 @@
 //! `arje:ente/types` on the host side: the values that components see.
 
-use arje_card::{Capability as CardCapability, Card, DeviceClass, Netlink as CardNetlink};
-use wasmtime::component::{ComponentType, Lower};
+use arje_card::{
+    Capability as CardCapability, Card, DeviceClass, InterfaceId, Netlink as CardNetlink,
+};
+use wasmtime::component::{ComponentType, Lift, Lower};
 
 use crate::control::StopReason as Reason;
 
 /// `types.netlink`
-#[derive(ComponentType, Lower, Clone, Copy, Debug)]
+#[derive(ComponentType, Lift, Lower, Clone, Copy, Debug)]
 #[component(enum)]
 #[repr(u8)]
 pub(crate) enum Netlink {
@@ -21,7 +23,7 @@ pub(crate) enum Netlink {
 }
 
 /// `types.device-class`
-#[derive(ComponentType, Lower, Clone, Copy, Debug)]
+#[derive(ComponentType, Lift, Lower, Clone, Copy, Debug)]
 #[component(enum)]
 #[repr(u8)]
 pub(crate) enum Device {
@@ -40,7 +42,7 @@ pub(crate) enum Device {
 }
 
 /// `types.endpoint`
-#[derive(ComponentType, Lower, Clone, Debug)]
+#[derive(ComponentType, Lift, Lower, Clone, Debug)]
 #[component(record)]
 pub(crate) struct Endpoint {
     high: u64,
@@ -49,7 +51,7 @@ pub(crate) struct Endpoint {
 }
 
 /// `types.capability`
-#[derive(ComponentType, Lower, Clone, Debug)]
+#[derive(ComponentType, Lift, Lower, Clone, Debug)]
 #[component(variant)]
 pub(crate) enum Capability {
     #[component(name = "filesystem-root")]
@@ -165,5 +167,75 @@ impl From<&CardCapability> for Capability {
             }
             CardCapability::Wit(name) => Capability::Wit(name.to_string()),
         }
+    }
+}
+
+impl Capability {
+    /// As Cards have it; none where a name is not one of an interface.
+    pub(crate) fn to_card(&self) -> Option<CardCapability> {
+        Some(match self {
+            Capability::FilesystemRoot => CardCapability::FilesystemRoot,
+            Capability::LegacyLogind => CardCapability::LegacyLogind,
+            Capability::Spawn => CardCapability::Spawn,
+            Capability::Journal => CardCapability::Journal,
+            Capability::SwitchRoot => CardCapability::SwitchRoot,
+            Capability::Power => CardCapability::Power,
+            Capability::KernelNetlink(family) => CardCapability::KernelNetlink(match family {
+                Netlink::Uevent => CardNetlink::Uevent,
+                Netlink::Route => CardNetlink::Route,
+                Netlink::Generic => CardNetlink::Generic,
+                Netlink::Audit => CardNetlink::Audit,
+            }),
+            Capability::Device(class) => CardCapability::Device {
+                class: match class {
+                    Device::Block => DeviceClass::Block,
+                    Device::Tty => DeviceClass::Tty,
+                    Device::Input => DeviceClass::Input,
+                    Device::Drm => DeviceClass::Drm,
+                    Device::Net => DeviceClass::Net,
+                    Device::Hidraw => DeviceClass::Hidraw,
+                },
+            },
+            Capability::Endpoint(endpoint) => {
+                let uuid = u128::from(endpoint.high) << 64 | u128::from(endpoint.low);
+                CardCapability::Endpoint {
+                    interface: InterfaceId(uuid.to_be_bytes()),
+                    version: endpoint.version,
+                }
+            }
+            Capability::Wit(name) => CardCapability::Wit(name.parse().ok()?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_capability_comes_back_as_it_was() {
+        let class = |class| CardCapability::Device { class };
+        let mut all: Vec<CardCapability> = DeviceClass::ALL.into_iter().map(class).collect();
+        all.extend([
+            CardCapability::FilesystemRoot,
+            CardCapability::LegacyLogind,
+            CardCapability::Spawn,
+            CardCapability::Journal,
+            CardCapability::SwitchRoot,
+            CardCapability::Power,
+            CardCapability::KernelNetlink(CardNetlink::Uevent),
+            CardCapability::KernelNetlink(CardNetlink::Route),
+            CardCapability::KernelNetlink(CardNetlink::Generic),
+            CardCapability::KernelNetlink(CardNetlink::Audit),
+            CardCapability::Endpoint {
+                interface: InterfaceId(std::array::from_fn(|n| n as u8 + 1)),
+                version: 7,
+            },
+            CardCapability::Wit("acme:kv/store@1.2.0".parse().unwrap()),
+        ]);
+        for capability in all {
+            assert_eq!(Capability::from(&capability).to_card(), Some(capability));
+        }
+        assert_eq!(Capability::Wit("no name".into()).to_card(), None);
     }
 }

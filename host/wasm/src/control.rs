@@ -1,6 +1,8 @@
 //! How the core loop reaches a running incarnation without waiting for it.
 
+use crate::loader::Loaded;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
 /// Why a component is asked to stop (`arje:ente/types.stop-reason`).
@@ -42,10 +44,12 @@ const KILL: u8 = u8::MAX;
 
 /// One word that says what is wanted of an incarnation. Raising it never blocks and never fails;
 /// a kill outranks a stop, and the first stop reason is kept.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Control {
     wanted: AtomicU8,
     changed: Notify,
+    /// Its component, once it is loaded.
+    loaded: OnceLock<Arc<Loaded>>,
 }
 
 impl Control {
@@ -62,6 +66,15 @@ impl Control {
     pub(crate) fn kill(&self) {
         self.wanted.store(KILL, Ordering::Release);
         self.changed.notify_waiters();
+    }
+
+    /// Notes the component, for those who call it.
+    pub(crate) fn note_loaded(&self, loaded: &Arc<Loaded>) {
+        let _ = self.loaded.set(Arc::clone(loaded)); // an incarnation loads once
+    }
+
+    pub(crate) fn loaded(&self) -> Option<Arc<Loaded>> {
+        self.loaded.get().cloned()
     }
 
     pub(crate) fn is_killed(&self) -> bool {

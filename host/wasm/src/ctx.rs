@@ -1,5 +1,6 @@
 //! What the host keeps for one instance: the data of its store.
 
+use crate::calls::peer::Peer;
 use crate::iface::http::Outgoing;
 use crate::iface::timer::Timers;
 use crate::lane::LaneSignal;
@@ -25,6 +26,7 @@ pub(crate) struct Ctx {
     pub(crate) timers: Timers,
     pub(crate) share: Share,
     pub(crate) signal: Arc<LaneSignal>,
+    pub(crate) peer: Peer,
     /// Only components that import WASI have one: it is most of an idle Ente's memory.
     wasi: Option<Box<Wasi>>,
 }
@@ -56,6 +58,7 @@ impl Ctx {
         timers: Timers,
         share: Share,
         signal: Arc<LaneSignal>,
+        peer: Peer,
         wasi: Option<Wasi>,
     ) -> Ctx {
         Ctx {
@@ -63,6 +66,7 @@ impl Ctx {
             timers,
             share,
             signal,
+            peer,
             wasi: wasi.map(Box::new),
         }
     }

@@ -1,10 +1,14 @@
 //! What the host tells the core loop.
 
-use arje_card::{Id, Pin};
+use crate::calls::Call;
+use arje_bus::{CallError, EnteState};
+use arje_card::{Capability, Card, Id, Pin};
 use std::fmt;
+use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// Something happened to a Wasm Ente.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Event {
     /// The Ente it happened to.
     pub ente: Id,
@@ -15,7 +19,7 @@ pub struct Event {
 }
 
 /// The kinds of [`Event`], in the order in which one incarnation sends them.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum EventKind {
     /// The component is verified, loaded and instantiated; none of its exports has returned yet.
     Started {
@@ -26,6 +30,8 @@ pub enum EventKind {
     Ready,
     /// A service's `health` returned ok.
     Alive,
+    /// It asks for something that only the core loop can do, and waits for the answer.
+    Asks(Ask),
     /// The incarnation is over: nothing of it will run again, its files and sockets are closed, and its
     /// last line is out. The thread that sends this unmaps its memory next. Sent exactly once for each start.
     Ended {
@@ -34,6 +40,59 @@ pub enum EventKind {
         /// The most bytes that its memories and tables ever had together.
         memory_peak: u64,
     },
+}
+
+/// What a component asks of the core loop. A component waits for each answer, so there is at most one for each of its
+/// instances. An answer that is dropped is one, too: it cannot be had.
+#[derive(Debug)]
+pub enum Ask {
+    /// A call to a native provider.
+    Invoke {
+        /// Its Ente.
+        provider: Id,
+        /// The call.
+        call: Call,
+        /// The provider's answer.
+        reply: oneshot::Sender<Result<Vec<u8>, CallError>>,
+    },
+    /// `bus.announce`: all of these are in its Card's `provides`.
+    Announce {
+        /// What it announces.
+        capabilities: Vec<Capability>,
+        /// What came of it; else why not.
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// `bus.update-capabilities`: all of these are in its Card's `provides`.
+    Update {
+        /// What it offers from now on.
+        adds: Vec<Capability>,
+        /// What it takes back.
+        removes: Vec<Capability>,
+        /// What came of it; else why not.
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// `bus.list-entes`
+    List {
+        /// The last one known.
+        after: Option<Id>,
+        /// A page of them.
+        reply: oneshot::Sender<Vec<EnteInfo>>,
+    },
+}
+
+/// An Ente as components see it (`arje:ente/types.ente-info`).
+#[derive(Debug, Clone)]
+pub struct EnteInfo {
+    /// Its Card.
+    pub card: Arc<Card>,
+    /// Its state.
+    pub state: EnteState,
+    /// Counts its starts.
+    pub incarnation: u64,
+    /// The process of a native Ente.
+    pub pid: Option<u32>,
+    /// The component that runs.
+    pub pin: Option<Pin>,
 }
 
 /// How an incarnation ended.

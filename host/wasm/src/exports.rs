@@ -7,6 +7,7 @@ const RUN: &str = "wasi:cli/run@0.2.0";
 const SERVICE: &str = "arje:ente/service@1.0.0";
 const HEALTH: &str = "arje:ente/health@1.0.0";
 const TIMER_HANDLER: &str = "arje:ente/timer-handler@1.0.0";
+const HANDLER: &str = "arje:bus/handler@1.0.0";
 /// The name under which `http` is asked for in error messages.
 pub(crate) const INCOMING_HANDLER: &str = "wasi:http/incoming-handler@0.2.0";
 
@@ -17,6 +18,7 @@ pub(crate) struct Exports {
     pub(crate) service: Option<Service>,
     pub(crate) health: Option<ComponentExportIndex>,
     pub(crate) on_timer: Option<ComponentExportIndex>,
+    pub(crate) handle: Option<ComponentExportIndex>,
 }
 
 /// The two functions of `arje:ente/service`.
@@ -33,6 +35,7 @@ impl Exports {
             service: service(component),
             health: function(component, HEALTH, "health"),
             on_timer: function(component, TIMER_HANDLER, "on-timer"),
+            handle: function(component, HANDLER, "handle"),
         }
     }
 }

@@ -1,16 +1,19 @@
 //! The host of all Wasm Entes, as the core loop sees it.
 
-use crate::actor::{self, Actor, Birth, Invocation, Mailbox};
+use crate::actor::{self, Actor, Birth};
+use crate::calls::waits::Waits;
+use crate::calls::{Answer, Call, Mailbox, Work};
 use crate::control::{Control, StopReason};
 use crate::event::{Event, EventKind};
 use crate::lane::Lanes;
 use crate::ledger::Ledger;
-use crate::loader::{Loader, Source};
+use crate::loader::{Loaded, Loader, Source};
 use crate::output::{LineSink, Printer};
 use crate::remote::Remote;
 use crate::sealed::SealedModule;
 use crate::ticker::Ticker;
 use crate::vigil::Vigil;
+use arje_bus::{CallError, HandlerError, Routes};
 use arje_card::{Card, Id};
 use arje_store::Store;
 use std::collections::HashMap;
@@ -21,8 +24,6 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::oneshot;
 use wasmtime::{Engine, Result};
 
 /// Fast workers at most: components are small and many, the machine has other work, too.
@@ -32,6 +33,8 @@ const MAX_WORKERS: usize = 8;
 pub struct HostConfig {
     /// Where modules come from.
     pub store: Store,
+    /// Who answers calls to what; filled by the owner.
+    pub routes: Arc<Routes>,
     /// Where the lines go that components print.
     pub lines: Arc<dyn LineSink>,
     /// Called after each event, on any thread; wakes the core loop. Must not block.
@@ -68,6 +71,8 @@ pub enum InvokeError {
     /// The Ente lives in a worker process, and the payload or the answer has more than
     /// [`MAX_PAYLOAD`](crate::wire::MAX_PAYLOAD) bytes.
     TooLarge,
+    /// The component's own answer.
+    Refused(HandlerError),
 }
 
 impl fmt::Display for InvokeError {
@@ -84,6 +89,7 @@ impl fmt::Display for InvokeError {
                 "the call or its answer has more than {} bytes, too many for an Ente with a body",
                 crate::wire::MAX_PAYLOAD
             ),
+            InvokeError::Refused(error) => error.fmt(f),
         }
     }
 }
@@ -103,9 +109,12 @@ pub(crate) struct Shared {
     pub(crate) ticker: Arc<Ticker>,
     pub(crate) printer: Printer,
     pub(crate) vigil: Arc<Vigil<Birth>>,
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) waits: Waits,
     living: Mutex<HashMap<Id, Living>>,
     /// Bounded by what sends: an incarnation sends `Started`, `Ready` and `Ended` once each and
-    /// `Alive` at most every half `liveness_ms`, and an Ente has one incarnation at a time.
+    /// `Alive` at most every half `liveness_ms`, and an Ente has one incarnation at a time. Who `Asks` waits for the
+    /// answer.
     events: Sender<Event>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -128,7 +137,13 @@ impl Host {
     pub fn new(config: HostConfig) -> Result<Host> {
         let engine = arje_engine::engine()?;
         let source = Source::store(config.store, &engine);
-        Host::build(engine, source, config.lines, config.wake, MAX_WORKERS)
+        let HostConfig {
+            routes,
+            lines,
+            wake,
+            ..
+        } = config;
+        Host::build(engine, source, routes, lines, wake, MAX_WORKERS)
     }
 
     /// Makes the host of a worker process: for one module, which was verified elsewhere, and with at
@@ -144,12 +159,15 @@ impl Host {
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<Host> {
         let engine = arje_engine::engine()?;
-        Host::build(engine, Source::Sealed(module), lines, wake, workers)
+        let routes = Arc::new(Routes::new()); // PID 1 has them
+        let source = Source::Sealed(module);
+        Host::build(engine, source, routes, lines, wake, workers)
     }
 
     fn build(
         engine: Engine,
         source: Source,
+        routes: Arc<Routes>,
         lines: Arc<dyn LineSink>,
         wake: Arc<dyn Fn() + Send + Sync>,
         at_most: usize,
@@ -164,6 +182,8 @@ impl Host {
                 ticker,
                 printer: Printer::new(lines),
                 vigil: Arc::default(),
+                routes,
+                waits: Waits::default(),
                 living: Mutex::default(),
                 events: sender,
                 wake,
@@ -274,7 +294,8 @@ impl Host {
     }
 
     /// Calls an exported function `(list<u8>) -> list<u8>` of a running service, by its full name.
-    /// Calls of one Ente are answered one after the other, in the order in which they came.
+    /// Calls of one Ente are answered one after the other, in the order in which they came. For the host's owner;
+    /// Entes call each other by capability.
     ///
     /// # Errors
     ///
@@ -286,25 +307,41 @@ impl Host {
         function: &str,
         payload: Vec<u8>,
     ) -> Result<Vec<u8>, InvokeError> {
-        let mailbox = self
-            .shared
-            .living()
-            .get(&ente)
-            .map(|living| living.mailbox.clone())
-            .ok_or(InvokeError::NotRunning)?;
-        let (reply, answer) = oneshot::channel();
-        let invocation = Invocation {
-            function: function.into(),
+        let work = Work::Function {
+            name: function.into(),
             payload,
-            reply,
         };
-        mailbox
-            .try_send(Box::new(invocation))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => InvokeError::MailboxFull,
-                TrySendError::Closed(_) => InvokeError::NotRunning,
-            })?;
-        answer.await.unwrap_or(Err(InvokeError::ProviderDied))
+        let answer = self.shared.post(ente, work)?.await;
+        match answer.unwrap_or(Err(InvokeError::ProviderDied))? {
+            Answer::Bytes(bytes) => Ok(bytes),
+            Answer::Values(_) => Err(InvokeError::ProviderDied), // nobody answers bytes so
+        }
+    }
+
+    /// Makes a call for somebody outside of components: a process on the bus. Never waits; `then` gets the answer
+    /// on a worker thread, exactly once.
+    pub fn deliver(
+        &self,
+        to: Id,
+        call: Call,
+        then: impl FnOnce(Result<Vec<u8>, CallError>) + Send + 'static,
+    ) {
+        let shared = Arc::clone(&self.shared);
+        // In the order in which they come: into the mailbox here, and not when a worker gets round to it.
+        let deadline = call.deadline;
+        let posted = shared.post_call(to, call);
+        self.shared.lanes.handle().spawn(async move {
+            then(match posted {
+                Ok(answer) => shared.bytes_of(answer, deadline).await,
+                Err(error) => Err(error),
+            });
+        });
+    }
+
+    /// The host's side of calls between components, for those who measure it.
+    #[doc(hidden)]
+    pub async fn call(&self, call: Call) -> Result<Vec<u8>, CallError> {
+        self.shared.invoke(None, call).await
     }
 
     /// The engine's worker threads, for callers of [`invoke`](Self::invoke).
@@ -361,6 +398,16 @@ impl Shared {
         {
             living.remove(&ente);
         }
+    }
+
+    /// The mailbox of the incarnation that lives.
+    pub(crate) fn mailbox(&self, ente: Id) -> Option<Mailbox> {
+        Some(self.living().get(&ente)?.mailbox.clone())
+    }
+
+    /// The component of the incarnation that lives in this process.
+    pub(crate) fn loaded(&self, ente: Id) -> Option<Arc<Loaded>> {
+        self.living().get(&ente)?.control.loaded()
     }
 
     fn living(&self) -> MutexGuard<'_, HashMap<Id, Living>> {

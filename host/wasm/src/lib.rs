@@ -15,11 +15,15 @@
 //! host for just that one. Here is PID 1's end of it (`remote`) and what the two ends say
 //! to each other ([`wire`]).
 //!
+//! Components call each other and are called (`calls`): by capability with bytes, or by the types of an interface that
+//! one exports and the other imports.
+//!
 //! Not here: when an Ente starts again (arje-supervisor), what its module is (arje-store),
 //! processes (arje-native).
 
 mod actor;
 mod body;
+mod calls;
 mod capability;
 mod control;
 mod ctx;
@@ -39,8 +43,9 @@ mod trap;
 mod vigil;
 pub mod wire;
 
+pub use calls::Call;
 pub use control::StopReason;
-pub use event::{End, Event, EventKind};
+pub use event::{Ask, End, EnteInfo, Event, EventKind};
 pub use host::{Host, HostConfig, InvokeError, NotRunning, StartRequest};
 pub use iface::log::Level;
 pub use linker::linked_interfaces;

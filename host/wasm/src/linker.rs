@@ -3,8 +3,10 @@
 //! Only the interfaces that a component imports are linked, after `arje_card::grants` has granted
 //! each of them; a component therefore holds exactly the authority that its imports name.
 
+use crate::calls::typed::{self, TypedImport};
 use crate::ctx::Ctx;
-use crate::iface::{clock, log, timer};
+use crate::iface::{bus, clock, log, timer};
+use std::sync::Arc;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime::{Engine, Result};
 use wasmtime_wasi::WasiView;
@@ -20,10 +22,11 @@ use wasmtime_wasi_io::bindings::wasi::io;
 
 type Add = fn(&mut Linker<Ctx>) -> Result<()>;
 
-/// A linker with exactly these interfaces (names without version).
+/// A linker with exactly these interfaces of the host's (names without version), and these of others'.
 pub(crate) fn linker_for<'a>(
     engine: &Engine,
     interfaces: impl Iterator<Item = &'a str>,
+    typed: &[Arc<TypedImport>],
 ) -> Result<Linker<Ctx>> {
     let mut linker = Linker::new(engine);
     for interface in interfaces {
@@ -31,7 +34,13 @@ pub(crate) fn linker_for<'a>(
             add(&mut linker)?;
         }
     }
+    typed::add_to_linker(&mut linker, typed)?;
     Ok(linker)
+}
+
+/// Whether the host has this interface (a name without version).
+pub(crate) fn is_hosts(interface: &str) -> bool {
+    INTERFACES.iter().any(|(name, _)| *name == interface)
 }
 
 /// Names, without version, of all interfaces that can be linked; a test holds them against the
@@ -52,6 +61,9 @@ const INTERFACES: &[(&str, Add)] = &[
     ("arje:ente/log", log::add_to_linker),
     ("arje:ente/clock", clock::add_to_linker),
     ("arje:ente/timer", timer::add_to_linker),
+    // Types only.
+    ("arje:bus/types", |_| Ok(())),
+    ("arje:bus/bus", bus::add_to_linker),
     ("wasi:io/error", |l| {
         io::error::add_to_linker::<Ctx, HasIo>(l, |t| t.ctx().table)
     }),

@@ -1,8 +1,9 @@
 //! From a pin to something that can be instantiated: verify, load, link — once per module.
 
+use crate::calls::typed::{self, TypedImport};
 use crate::ctx::Ctx;
 use crate::exports::Exports;
-use crate::linker::linker_for;
+use crate::linker::{is_hosts, linker_for};
 use crate::sealed::{SealedModule, seal};
 use crate::trap::one_line;
 use arje_card::{Card, Pin, grants};
@@ -12,6 +13,7 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use wasmtime::Engine;
+use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
 /// Modules kept in memory though no Ente runs them, so that a restart does not load again. Enough
@@ -40,6 +42,8 @@ pub(crate) struct Loaded {
     pub(crate) component: Component,
     pub(crate) exports: Exports,
     pub(crate) uses_wasi: bool,
+    /// What others have to provide.
+    pub(crate) typed: Vec<Arc<TypedImport>>,
     imports: Vec<String>,
     /// Absent when the host lacks an import or has it with another type: the reason.
     pre: Result<InstancePre<Ctx>, String>,
@@ -212,6 +216,20 @@ impl Loader {
         }
     }
 
+    /// Names of what somebody has to supply: all imports but types, and interfaces that hold nothing else.
+    fn supplied(&self, component: &Component) -> Vec<String> {
+        let ty = component.component_type();
+        let imports = ty.imports(&self.engine);
+        let supplied = imports.filter(|(_, import)| match &import.ty {
+            ComponentItem::Type(_) => false,
+            ComponentItem::ComponentInstance(instance) => {
+                typed::has_functions(&self.engine, instance)
+            }
+            _ => true,
+        });
+        supplied.map(|(name, _)| name.to_owned()).collect()
+    }
+
     fn link(&self, pin: &Pin, artifact: &[u8]) -> Result<Loaded, LoadError> {
         // SAFETY: an artifact is native code, so loading it is trusting it. These are the very
         // bytes that the store hashed and found in an index it trusts: `Source::artifact` gives no
@@ -219,16 +237,20 @@ impl Loader {
         // `SealedModule` vouched. wasmtime itself refuses an artifact for another engine or version.
         let component = unsafe { Component::deserialize(&self.engine, artifact) }
             .map_err(|error| LoadError(format!("module {pin}: {}", one_line(&error))))?;
-        let imports: Vec<String> = component
-            .component_type()
-            .imports(&self.engine)
-            .map(|(name, _)| name.to_owned())
-            .collect();
+        let imports = self.supplied(&component);
         let interfaces = imports.iter().filter_map(|name| name.split('@').next());
-        let pre = linker_for(&self.engine, interfaces)
+        let (typed, cannot) = match typed::imports_of(&self.engine, &component, is_hosts) {
+            Ok(typed) => (typed, None),
+            Err(why) => (Vec::new(), Some(why)),
+        };
+        let pre = linker_for(&self.engine, interfaces, &typed)
             .and_then(|linker| linker.instantiate_pre(&component))
-            .map_err(|error| format!("module {pin} cannot be linked: {}", one_line(&error)));
+            .map_err(|error| one_line(&error));
+        let pre = cannot
+            .map_or(pre, Err)
+            .map_err(|why| format!("module {pin} cannot be linked: {why}"));
         Ok(Loaded {
+            typed,
             exports: Exports::of(&component),
             uses_wasi: imports.iter().any(|name| name.starts_with("wasi:")),
             component,

@@ -146,7 +146,9 @@ fn tell(
                 let Some(event) = host.next_event() else {
                     continue;
                 };
-                let report = report(event.kind);
+                let Some(report) = report(event.kind) else {
+                    continue;
+                };
                 let last = matches!(report, Report::Ended { .. });
                 told.store(last, Ordering::Release);
                 socket.write_all(&report.encode())?;
@@ -159,12 +161,14 @@ fn tell(
     }
 }
 
-fn report(event: EventKind) -> Report {
-    match event {
+fn report(event: EventKind) -> Option<Report> {
+    Some(match event {
         // The pin is PID 1's to tell.
         EventKind::Started { .. } => Report::Started,
         EventKind::Ready => Report::Ready,
         EventKind::Alive => Report::Alive,
+        // Cards that let a component in a worker ask are refused at load; whoever asks is told so by the drop.
+        EventKind::Asks(_) => return None,
         EventKind::Ended { end, memory_peak } => Report::Ended { end, memory_peak },
-    }
+    })
 }

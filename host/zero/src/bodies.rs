@@ -14,7 +14,7 @@ use arje_card::{Capability, Card, CardKind, Id, Payload};
 use arje_supervisor::{
     Command, ExitStatus, Incarnation, ReadyBy, Report, StopReason as Why, TrapKind,
 };
-use arje_wasm::{End, EventKind, Host, StopReason};
+use arje_wasm::{Ask, End, EventKind, Host, StopReason};
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// Makes the Wasm host when the first component is to start: a seed without components does not
 /// pay for an engine.
-pub type MakeHost = Box<dyn Fn() -> Result<Host, String>>;
+pub type MakeHost = Box<dyn Fn(Arc<Routes>) -> Result<Host, String>>;
 
 /// All running payloads.
 pub struct Bodies {
@@ -34,6 +34,15 @@ pub struct Bodies {
     host: Option<Host>,
     /// Who answers calls to what.
     routes: Arc<Routes>,
+}
+
+/// What comes of components.
+#[derive(Debug)]
+pub enum FromWasm {
+    /// One has something to tell.
+    News(News),
+    /// One asks, and waits for the answer.
+    Asks(Who, Ask),
 }
 
 /// Something to tell the supervisor, and perhaps the user.
@@ -117,7 +126,8 @@ impl Bodies {
         Ok(match &mut self.host {
             Some(host) => host,
             none => none.insert(
-                (self.make_host)().map_err(|reason| start_failed("make the Wasm host", reason))?,
+                (self.make_host)(Arc::clone(&self.routes))
+                    .map_err(|reason| start_failed("make the Wasm host", reason))?,
             ),
         })
     }
@@ -278,8 +288,8 @@ impl Bodies {
         self.natives.take_over(natives, kept, lives, poller)
     }
 
-    /// The next thing a component has to tell.
-    pub fn next_wasm(&mut self) -> Option<News> {
+    /// The next thing a component has to tell, or asks.
+    pub fn next_wasm(&mut self) -> Option<FromWasm> {
         loop {
             let event = self.host.as_ref()?.next_event()?;
             let who = Who {
@@ -294,6 +304,7 @@ impl Bodies {
                 }
                 EventKind::Ready => Report::Ready { by: ReadyBy::Start },
                 EventKind::Alive => Report::Alive,
+                EventKind::Asks(ask) => return Some(FromWasm::Asks(who, ask)),
                 EventKind::Ended { end, .. } if self.workers.has(who) => {
                     // Said is not ended: the process has nothing left to do.
                     self.natives.signal(who, Signal::SIGKILL);
@@ -304,11 +315,11 @@ impl Bodies {
                 }
                 EventKind::Ended { end, .. } => Report::Exited(exit_status(end)),
             };
-            return Some(News {
+            return Some(FromWasm::News(News {
                 who,
                 report,
                 incarnated,
-            });
+            }));
         }
     }
 

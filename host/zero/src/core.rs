@@ -2,6 +2,7 @@
 //! says. It waits in one place only, and never for anybody in particular.
 
 mod bus;
+mod calls;
 mod coming_up;
 mod handover;
 mod invoke;
@@ -12,7 +13,7 @@ mod switch_root;
 
 pub use resume::{Beginning, Left};
 
-use crate::bodies::{Bodies, News};
+use crate::bodies::{Bodies, FromWasm, News};
 use crate::bus::Bus;
 use crate::console::Console;
 use crate::crash::Crash;
@@ -289,10 +290,11 @@ impl Core {
 
     fn take_wasm_events(&mut self) {
         for _ in 0..WASM_BATCH {
-            let Some(news) = self.bodies.next_wasm() else {
-                return;
-            };
-            self.tell(news);
+            match self.bodies.next_wasm() {
+                Some(FromWasm::News(news)) => self.tell(news),
+                Some(FromWasm::Asks(who, ask)) => self.answer_component(who, ask),
+                None => return,
+            }
         }
         // There may be more; come back after everybody else had a turn.
         self.poller.wake_handle().wake();

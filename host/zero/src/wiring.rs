@@ -151,10 +151,11 @@ pub fn bus(
 
 fn make_host(store: &Path, logs: &Logs, poller: &Poller) -> MakeHost {
     let (store, logs, wake) = (store.to_owned(), logs.clone(), poller.wake_handle());
-    Box::new(move || {
+    Box::new(move |routes| {
         let wake = wake.clone();
         Host::new(HostConfig {
             store: Store::open(&store).map_err(|error| error.to_string())?,
+            routes,
             lines: Arc::new(logs.clone()),
             wake: Arc::new(move || wake.wake()),
         })

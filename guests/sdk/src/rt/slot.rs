@@ -1,7 +1,9 @@
 //! Where a component keeps its one service between calls.
 
-use crate::{CardInfo, Health, Service, StopReason, Timers};
+use crate::bus::{Caller, HandlerError};
+use crate::{Capability, CardInfo, Handler, Health, Service, StopReason, Timers};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::cell::Cell;
 
 /// Holds the service from `start` to `stop`.
@@ -29,6 +31,12 @@ impl<T: Service> Slot<T> {
     pub fn start(&self, card: &CardInfo) -> Result<(), String> {
         self.0.set(Some(T::start(card)?));
         Ok(())
+    }
+
+    /// Puts a service there.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn put(&self, service: T) {
+        self.0.set(Some(service));
     }
 
     /// `service.stop`; does nothing before `start`.
@@ -62,5 +70,21 @@ impl<T: Health> Slot<T> {
     pub fn health(&self) -> Result<(), String> {
         self.with(Health::health)
             .unwrap_or_else(|| Err(String::from("not started")))
+    }
+}
+
+impl<T: Handler> Slot<T> {
+    /// `handler.handle`.
+    ///
+    /// # Errors
+    /// The service's own, or that it has not started.
+    pub fn handle(
+        &self,
+        caller: Caller,
+        capability: Capability,
+        payload: Vec<u8>,
+    ) -> Result<Vec<u8>, HandlerError> {
+        self.with(|service| service.handle(caller, capability, payload))
+            .unwrap_or(Err(HandlerError::Unsupported))
     }
 }

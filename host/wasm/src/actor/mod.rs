@@ -7,10 +7,13 @@ mod service;
 pub(crate) mod sockets;
 
 use crate::body::{self, Body, Job, Reply};
+use crate::calls::Invocation;
+use crate::calls::peer::{Current, Peer};
+use crate::calls::typed;
 use crate::control::Control;
 use crate::ctx::{Ctx, Wasi};
 use crate::event::{End, EventKind};
-use crate::host::{InvokeError, Shared};
+use crate::host::Shared;
 use crate::iface::http::Outgoing;
 use crate::iface::timer::Timers;
 use crate::iface::wasi;
@@ -27,20 +30,8 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use wasmtime::component::InstancePre;
-
-/// Where calls of one Ente wait; its capacity is the Card's `limits.mailbox`. Boxed, because tokio
-/// allocates 32 slots at once for every mailbox, idle or not.
-pub(crate) type Mailbox = mpsc::Sender<Box<Invocation>>;
-
-/// A call from another Ente.
-#[derive(Debug)]
-pub(crate) struct Invocation {
-    pub(crate) function: Box<str>,
-    pub(crate) payload: Vec<u8>,
-    pub(crate) reply: oneshot::Sender<Result<Vec<u8>, InvokeError>>,
-}
 
 /// An incarnation that is to begin: its actor, and the calls that will come to it.
 pub(crate) type Birth = (Arc<Actor>, mpsc::Receiver<Box<Invocation>>);
@@ -161,6 +152,7 @@ impl Actor {
     async fn run(self: &Arc<Self>, messages: mpsc::Receiver<Box<Invocation>>) -> Result<End, End> {
         let payload = self.payload()?;
         let loaded = self.host.loader.load(&payload.module_sha256).await?;
+        self.control.note_loaded(&loaded);
         if let Some(missing) = body::missing_export(&loaded.exports, &payload.entry) {
             return Err(End::Refused(format!(
                 "payload.Wasm.entry is {:?}, but the component does not export {missing}",
@@ -211,6 +203,11 @@ impl Actor {
             Timers::new(payload.entry == Entry::Service && loaded.exports.on_timer.is_some()),
             Share::new(Arc::clone(&self.ledger), self.card.limits.tables),
             Arc::new(LaneSignal::default()),
+            Peer::new(
+                Arc::clone(&self.host),
+                Arc::clone(&self.card),
+                self.incarnation,
+            ),
             wasi,
         ))
     }
@@ -218,6 +215,7 @@ impl Actor {
     /// Makes an instance; its start sections run under the deadline for a call.
     async fn instantiate(&self, payload: &WasmPayload, loaded: &Loaded) -> Result<Box<Body>, End> {
         let pre: InstancePre<Ctx> = loaded.granted(&self.card)?.clone();
+        typed::check(&self.host, &loaded.typed).map_err(End::Refused)?;
         let ctx = self.ctx(payload, loaded)?;
         let signal = Arc::clone(&ctx.signal);
         let store = ctx.into_store(self.host.loader.engine(), Arc::clone(&self.host.ticker));
@@ -247,6 +245,18 @@ impl Actor {
         job: Job,
         deadline: Option<Duration>,
     ) -> Result<(Box<Body>, Reply), End> {
+        self.call_for(body, job, deadline, None).await
+    }
+
+    /// The same, for somebody who waits for the answer.
+    async fn call_for(
+        &self,
+        mut body: Box<Body>,
+        job: Job,
+        deadline: Option<Duration>,
+        current: Option<Current>,
+    ) -> Result<(Box<Body>, Reply), End> {
+        body.data_mut().peer.begin(deadline, current);
         let name = job.name();
         let signal = Arc::clone(&body.data().signal);
         let call = Box::pin(body::perform(body, job));

@@ -24,7 +24,7 @@ pub(super) async fn live(
     };
     actor.leave(body); // what it printed last goes out before its end is told
     Ok(match reply {
-        Reply::Done | Reply::Bytes(_) => End::Exited(0),
+        Reply::Done | Reply::Bytes(_) | Reply::Values(_) | Reply::Refused(_) => End::Exited(0),
         // `run` says no more than that it failed; the convention is exit code 1.
         Reply::Failed(message) if message.is_empty() => End::Exited(1),
         Reply::Failed(message) => End::Failed(message),

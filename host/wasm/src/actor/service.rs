@@ -1,13 +1,16 @@
 //! The entry `service` (`arje:ente/service`): a component that stays and is called.
 
-use super::{Actor, Invocation};
+use super::Actor;
 use crate::body::{Body, Job, Reply};
+use crate::calls::peer::Current;
+use crate::calls::{Answer, Invocation, Work};
 use crate::capability::CardInfo;
 use crate::control::StopReason;
 use crate::event::{End, EventKind};
 use crate::exports::{Service, by_full_name};
 use crate::host::InvokeError;
 use crate::loader::Loaded;
+use arje_bus::HandlerError;
 use arje_card::WasmPayload;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -189,26 +192,64 @@ async fn check(
     }
 }
 
+/// Answers a call.
 async fn answer(
     actor: &Actor,
     loaded: &Loaded,
     body: Box<Body>,
     invocation: Invocation,
 ) -> Result<Box<Body>, End> {
-    let Invocation {
-        function,
-        payload,
-        reply,
-    } = invocation;
-    let Some(export) = by_full_name(&loaded.component, &function) else {
-        let _ = reply.send(Err(InvokeError::NoSuchFunction(function.into())));
-        return Ok(body);
-    };
-    let job = Job::Invoke(export, payload);
-    // When the call ends the service, `reply` is dropped, which tells the caller so.
-    let (body, answered) = actor.call(body, job, Some(actor.call_deadline())).await?;
-    if let Reply::Bytes(bytes) = answered {
-        let _ = reply.send(Ok(bytes)); // the caller may have gone
+    let Invocation { work, reply } = invocation;
+    if reply.is_closed() {
+        return Ok(body); // nobody waits any more: cancelled, or too late
     }
+    let (job, current) = match job(loaded, work) {
+        Ok(job) => job,
+        Err(error) => {
+            let _ = reply.send(Err(error)); // the caller may have gone
+            return Ok(body);
+        }
+    };
+    // When the call ends the service, `reply` is dropped, which tells the caller so.
+    let within = Some(actor.call_deadline());
+    let (body, answered) = actor.call_for(body, job, within, current).await?;
+    let answer = match answered {
+        Reply::Bytes(bytes) => Ok(Answer::Bytes(bytes)),
+        Reply::Values(values) => Ok(Answer::Values(values)),
+        Reply::Refused(error) => Err(InvokeError::Refused(error)),
+        Reply::Done | Reply::Failed(_) => return Ok(body), // no call ends so
+    };
+    let _ = reply.send(answer);
     Ok(body)
+}
+
+/// What is to be done, and for whom.
+fn job(loaded: &Loaded, work: Work) -> Result<(Job, Option<Current>), InvokeError> {
+    Ok(match work {
+        Work::Function { name, payload } => match by_full_name(&loaded.component, &name) {
+            Some(export) => (Job::Invoke(export, payload), None),
+            None => return Err(InvokeError::NoSuchFunction(name.into())),
+        },
+        Work::Handle(call) => {
+            let handle = loaded
+                .exports
+                .handle
+                .ok_or(InvokeError::Refused(HandlerError::Unsupported))?;
+            let current = Current {
+                caller: call.caller.clone(),
+                capability: call.capability.clone(),
+                deadline: call.deadline,
+            };
+            (Job::Handle(handle, call), Some(current))
+        }
+        Work::Typed(call) => {
+            let current = Current {
+                caller: call.caller,
+                capability: call.capability,
+                deadline: call.deadline,
+            };
+            let job = Job::Typed(call.function, call.params, call.results);
+            (job, Some(current))
+        }
+    })
 }

@@ -1,5 +1,6 @@
 //! What components import: one file per interface of `arje:ente`, and one for WASI.
 
+pub(crate) mod bus;
 pub(crate) mod clock;
 pub(crate) mod http;
 pub(crate) mod log;

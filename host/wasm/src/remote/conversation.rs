@@ -4,17 +4,17 @@
 use super::pace::Pace;
 use super::phase::Phase;
 use super::{Calls, Ended, Remote};
-use crate::actor::Invocation;
+use crate::calls::{Answer, Invocation, Reply, Work};
 use crate::event::{End, EventKind};
 use crate::host::InvokeError;
 use crate::iface::log::Level;
 use crate::output::printable;
 use crate::wire::{Command, Frames, MAX_PAYLOAD, MAX_REPORT, Malformed, Report};
+use arje_bus::HandlerError;
 use nix::sys::socket::{MsgFlags, recv};
 use std::io;
 use std::os::fd::AsRawFd;
 use tokio::net::UnixStream;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 /// Bytes read from a worker that is gone. The kernel holds at most what its socket buffer takes
@@ -50,13 +50,10 @@ pub(super) struct Conversation<'a> {
     /// Until it is asked to stop.
     calls: Option<Calls>,
     /// The call that it is at: its number, and who waits for the answer.
-    asked: Option<(u64, Asker)>,
+    asked: Option<(u64, Reply)>,
     /// Calls so far.
     count: u64,
 }
-
-/// Who waits for an answer; told when this is dropped that there will be none.
-type Asker = oneshot::Sender<Result<Vec<u8>, InvokeError>>;
 
 impl<'a> Conversation<'a> {
     pub(super) fn new(remote: &'a Remote, socket: UnixStream, calls: Calls) -> Conversation<'a> {
@@ -139,18 +136,27 @@ impl<'a> Conversation<'a> {
     }
 
     fn ask(&mut self, call: Invocation) {
-        if call.payload.len() > MAX_PAYLOAD {
-            let _ = call.reply.send(Err(InvokeError::TooLarge)); // the caller may have gone
-            return;
-        }
+        let Invocation { work, reply } = call;
+        let (name, payload) = match work {
+            Work::Function { payload, .. } if payload.len() > MAX_PAYLOAD => {
+                let _ = reply.send(Err(InvokeError::TooLarge)); // the caller may have gone
+                return;
+            }
+            Work::Function { name, payload } => (name, payload),
+            // A Card with a body that is called by capability is refused at load.
+            Work::Handle(_) | Work::Typed(_) => {
+                let _ = reply.send(Err(InvokeError::Refused(HandlerError::Unsupported)));
+                return;
+            }
+        };
         self.count += 1;
         let command = Command::Call {
             number: self.count,
-            function: call.function.into(),
-            payload: call.payload,
+            function: name.into(),
+            payload,
         };
         self.out.extend(command.encode());
-        self.asked = Some((self.count, call.reply));
+        self.asked = Some((self.count, reply));
         self.phase.asked(Instant::now());
     }
 
@@ -162,7 +168,7 @@ impl<'a> Conversation<'a> {
         let asked = self.asked.take().filter(|(asked, _)| *asked == number);
         let (_, asker) = asked.ok_or(Malformed("an answer to no call"))?;
         self.phase.answered();
-        let _ = asker.send(answer); // the caller may have gone
+        let _ = asker.send(answer.map(Answer::Bytes)); // the caller may have gone
         Ok(())
     }
 

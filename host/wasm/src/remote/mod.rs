@@ -10,7 +10,7 @@ mod conversation;
 mod pace;
 mod phase;
 
-use crate::actor::Invocation;
+use crate::calls::Invocation;
 use crate::control::Control;
 use crate::event::{End, EventKind};
 use crate::host::Shared;

@@ -93,7 +93,8 @@ pub(super) fn answer(writer: Writer, answer: &Result<Vec<u8>, InvokeError>) -> W
         Err(InvokeError::NoSuchFunction(name)) => writer
             .u8(NO_SUCH_FUNCTION)
             .rest(&cut_to(name, MAX_LINE_TEXT)),
-        Err(InvokeError::ProviderDied) => writer.u8(PROVIDER_DIED),
+        // Said by handlers only, which are not called over this wire.
+        Err(InvokeError::ProviderDied | InvokeError::Refused(_)) => writer.u8(PROVIDER_DIED),
     }
 }
 

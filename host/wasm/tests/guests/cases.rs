@@ -1,6 +1,7 @@
 //! One test per guest, under its name; those of commands are in `commands.rs`. Shared by the tests of components in this process and of
 //! components in a worker process: a component cannot tell where it runs.
 
+use crate::calls::*;
 use crate::commands::*;
 use crate::rig::{self, Rig, card};
 use arje_wasm::{End, EventKind, InvokeError, StopReason};

@@ -9,6 +9,7 @@
     reason = "a test may panic; helpers outside of test functions, too"
 )]
 
+mod calls;
 mod cases;
 mod commands;
 mod http;

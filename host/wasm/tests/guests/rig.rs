@@ -1,6 +1,7 @@
 //! What the tests of the Wasm host share: a host with a store of all guests, and Cards for them.
 
 use crate::place::Place;
+use arje_bus::Routes;
 use arje_card::{Card, Entry, Id, Payload, Pin, Supervision, WasmPayload};
 use arje_guest_artifacts::{Guest, ente_compile, guest};
 use arje_store::compiler::Compiler;
@@ -23,6 +24,8 @@ pub struct Rig {
     pub host: Arc<Host>,
     pub place: Place,
     pub lines: Arc<Lines>,
+    /// Who answers calls to what; in PID 1 the core loop fills it.
+    pub routes: Arc<Routes>,
 }
 
 /// Lines that components printed.
@@ -72,7 +75,9 @@ impl Rig {
 
     pub fn with(store: Store) -> Rig {
         let lines = Arc::new(Lines::default());
+        let routes = Arc::new(Routes::new());
         let host = Host::new(HostConfig {
+            routes: Arc::clone(&routes),
             store,
             lines: Arc::clone(&lines) as Arc<dyn LineSink>,
             wake: Arc::new(|| {}),
@@ -82,6 +87,7 @@ impl Rig {
             host: Arc::new(host),
             place: Place::default(),
             lines,
+            routes,
         }
     }
 

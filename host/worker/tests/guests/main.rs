@@ -8,6 +8,7 @@
     reason = "a test may panic; helpers outside of test functions, too"
 )]
 
+mod calls;
 #[path = "../../../wasm/tests/guests/cases.rs"]
 mod cases;
 #[path = "../../../wasm/tests/guests/commands.rs"]

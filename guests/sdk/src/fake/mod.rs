@@ -27,9 +27,11 @@
 //! It keeps the real host's promises about timers and time. It does not cut log lines and knows
 //! nothing of permissions.
 
+pub(crate) mod bus;
+
 use crate::bindings::host::arje::ente::clock::WallTime;
 use crate::timer::TimerError;
-use crate::{CardInfo, Level, Timers};
+use crate::{CardInfo, Instance, Level, Timers};
 use alloc::{
     borrow::ToOwned,
     collections::BTreeMap,
@@ -61,6 +63,7 @@ struct State {
     wall_offset: Duration,
     /// Due time by token.
     timers: BTreeMap<u64, Duration>,
+    bus: bus::Bus,
 }
 
 std::thread_local! {
@@ -98,6 +101,16 @@ impl Host {
             provides: Vec::new(),
             requires: Vec::new(),
         }
+    }
+
+    /// Starts a service and puts it where [`Instance::with`] finds it, so that the functions of a typed
+    /// interface can be tested as they are exported.
+    ///
+    /// # Errors
+    /// The service's own.
+    pub fn start<T: Instance>(&self, label: &str) -> Result<(), String> {
+        T::put(T::start(&self.card(label))?);
+        Ok(())
     }
 
     /// Moves civil time to this much after 1970-01-01T00:00:00Z; monotonic time stays.

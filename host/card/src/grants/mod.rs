@@ -7,11 +7,14 @@
 //! `tcp-create-socket`) and `wasi:filesystem/preopens` is granted (it lists the Card's `preopens`, and
 //! those need `permissions.filesystem`).
 
+mod surplus;
+
 use std::fmt;
 
-use crate::Card;
 use crate::interface::InterfaceName;
 use crate::permissions::{Networking, Permissions};
+
+pub use surplus::{Surplus, SurplusReason, audit, summary};
 
 /// What an interface needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub enum Needs {
     Nothing,
     /// At least this much of `permissions.networking`.
     Networking(Networking),
+    /// This name in `permissions.ipc.allow`.
+    Ipc(&'static str),
 }
 
 impl Needs {
@@ -28,6 +33,16 @@ impl Needs {
         match self {
             Self::Nothing => true,
             Self::Networking(least) => permissions.networking >= least,
+            Self::Ipc(name) => permissions.ipc.allows(name),
+        }
+    }
+
+    /// What these permissions grant of that, as it stands in a Card.
+    fn found_in(self, permissions: &Permissions) -> String {
+        match self {
+            Self::Nothing => String::new(),
+            Self::Networking(_) => format!("{:?}", permissions.networking.as_str()),
+            Self::Ipc(_) => format!("{:?}", permissions.ipc.allow),
         }
     }
 }
@@ -40,6 +55,7 @@ impl fmt::Display for Needs {
             Self::Networking(least) => {
                 write!(f, "permissions.networking = {:?}", least.as_str())
             }
+            Self::Ipc(name) => write!(f, "{name:?} in permissions.ipc.allow"),
         }
     }
 }
@@ -88,6 +104,13 @@ pub const GRANTS: &[Grant] = &[
     ),
     free("arje:ente/clock", ENTE, "reads the clocks"),
     free("arje:ente/timer", ENTE, "calls of the Ente itself, later"),
+    free("arje:bus/types", ENTE, "types only"),
+    Grant {
+        interface: "arje:bus/bus",
+        version: ENTE,
+        needs: Needs::Ipc("wit-v1"),
+        why: "calls whoever provides a capability; lists Entes",
+    },
     free("wasi:cli/environment", WASI, "the Card's own argv and envp"),
     free("wasi:cli/exit", WASI, "ends the Ente itself"),
     free("wasi:cli/stdin", WASI, "an empty stream"),
@@ -212,172 +235,6 @@ fn same_track(name: &InterfaceName, grant: &Grant) -> bool {
     major == host_major && (major > 0 || minor == host_minor)
 }
 
-/// An import that the Card does not grant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Surplus {
-    /// Label of the Card.
-    pub label: String,
-    /// The import, as the component names it.
-    pub import: String,
-    /// Why it is refused.
-    pub reason: SurplusReason,
-}
-
-/// Why an import is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SurplusReason {
-    /// The Card would have to grant more.
-    NotGranted {
-        /// What would allow it.
-        needs: Needs,
-        /// What the Card grants of that.
-        granted: Networking,
-    },
-    /// The host has the interface in this version, which is not compatible with the one imported.
-    Version(&'static Grant),
-    /// The host has no such interface.
-    Unknown,
-}
-
-impl fmt::Display for Surplus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Card {:?}: {}", self.label, self.refusal())
-    }
-}
-
-impl Surplus {
-    /// The import, why it is refused, and what to do, without the Card's label.
-    #[must_use]
-    pub fn refusal(&self) -> String {
-        let Self { import, reason, .. } = self;
-        let why = match reason {
-            SurplusReason::NotGranted { needs, granted } => format!(
-                "which needs {needs}; found {:?}; grant it in the Card or use another component",
-                granted.as_str()
-            ),
-            SurplusReason::Version(Grant {
-                interface,
-                version: (major, minor, patch),
-                ..
-            }) => format!(
-                "but this host has {interface}@{major}.{minor}.{patch}; build the component against that"
-            ),
-            SurplusReason::Unknown => {
-                "which this host does not have; no permission allows it; build the component without it"
-                    .to_owned()
-            }
-        };
-        format!("the component imports {import}, {why}")
-    }
-}
-
-impl std::error::Error for Surplus {}
-
-/// Compares what a component imports with what its Card grants.
-///
-/// # Errors
-/// Every import that is not granted, in the order given.
-pub fn audit<'i>(
-    card: &Card,
-    imports: impl IntoIterator<Item = &'i str>,
-) -> Result<(), Vec<Surplus>> {
-    let surplus: Vec<Surplus> = imports
-        .into_iter()
-        .filter_map(|import| judge(card, import))
-        .collect();
-    if surplus.is_empty() {
-        Ok(())
-    } else {
-        Err(surplus)
-    }
-}
-
-/// How many imports [`summary`] names, over all reasons.
-const MAX_NAMED: usize = 4;
-
-/// How much of an import's name [`summary`] shows, bytes. Real ones have less.
-const MAX_NAME_BYTES: usize = 48;
-
-/// All of a component's surplus in one text of less than 512 bytes, however much there is: what to do comes before
-/// which imports it is about, and those are named as far as there is room. [`Surplus`] tells of each.
-pub fn summary(surplus: &[Surplus]) -> String {
-    let names = |wanted: fn(&SurplusReason) -> bool| -> Vec<&str> {
-        let of_reason = surplus.iter().filter(|one| wanted(&one.reason));
-        of_reason.map(|one| one.import.as_str()).collect()
-    };
-    let not_granted = names(|reason| matches!(reason, SurplusReason::NotGranted { .. }));
-    let other_version = names(|reason| matches!(reason, SurplusReason::Version(_)));
-    let unknown = names(|reason| matches!(reason, SurplusReason::Unknown));
-    let groups = [&not_granted, &other_version, &unknown];
-    let reasons = groups.iter().filter(|group| !group.is_empty()).count();
-    let shown = MAX_NAMED / reasons.max(1);
-    let mut parts = Vec::new();
-    if let Some((needs, granted)) = least_grant(surplus) {
-        let found = granted.as_str();
-        let names = some_of(&not_granted, shown);
-        parts.push(format!("it needs {needs}, found {found:?}, for {names}"));
-    }
-    if !other_version.is_empty() {
-        let names = some_of(&other_version, shown);
-        parts.push(format!("this host has other versions of {names}"));
-    }
-    if !unknown.is_empty() {
-        parts.push(format!("this host has no {}", some_of(&unknown, shown)));
-    }
-    let remedy = match least_grant(surplus).is_some() {
-        true if reasons == 1 => "grant it in the Card, or use another component",
-        _ => "no permission allows that: build the component without, or use another one",
-    };
-    format!("{}; {remedy}", parts.join("; "))
-}
-
-/// The one setting that would grant all that can be granted, and what stands there.
-fn least_grant(surplus: &[Surplus]) -> Option<(Needs, Networking)> {
-    let networking = surplus.iter().filter_map(|one| match one.reason {
-        SurplusReason::NotGranted {
-            needs: Needs::Networking(least),
-            granted,
-        } => Some((least, granted)),
-        _ => None,
-    });
-    let (least, granted) = networking.max_by_key(|(least, _)| *least)?;
-    Some((Needs::Networking(least), granted))
-}
-
-fn some_of(names: &[&str], shown: usize) -> String {
-    let cut = |name: &&str| match name.len() > MAX_NAME_BYTES {
-        true => format!("{}…", &name[..name.floor_char_boundary(MAX_NAME_BYTES)]),
-        false => (*name).to_owned(),
-    };
-    let named: Vec<String> = names.iter().take(shown).map(cut).collect();
-    let named = named.join(", ");
-    match names.len().saturating_sub(shown) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
-}
-
-fn judge(card: &Card, import: &str) -> Option<Surplus> {
-    let reason = match lookup(import) {
-        Some(grant) if grant.needs.granted_by(&card.permissions) => return None,
-        Some(grant) => SurplusReason::NotGranted {
-            needs: grant.needs,
-            granted: card.permissions.networking,
-        },
-        None => other_version(import).map_or(SurplusReason::Unknown, SurplusReason::Version),
-    };
-    Some(Surplus {
-        label: card.label.clone(),
-        import: import.to_owned(),
-        reason,
-    })
-}
-
-fn other_version(import: &str) -> Option<&'static Grant> {
-    let path = import.split_once('@').map_or(import, |(path, _)| path);
-    GRANTS.iter().find(|grant| grant.interface == path)
-}
-
 /// The table in Markdown, with the rule that explains it: the text of `docs/permissions.md`.
 pub fn markdown() -> String {
     let mut text = String::from(HEAD);
@@ -386,6 +243,7 @@ pub fn markdown() -> String {
         let needs = match grant.needs {
             Needs::Nothing => "always granted".to_owned(),
             needs @ Needs::Networking(_) => format!("`{needs}` or more"),
+            needs @ Needs::Ipc(_) => format!("`{needs}`"),
         };
         let row = format!(
             "| `{}@{major}.{minor}.{patch}` | {needs} | {} |\n",
@@ -415,7 +273,12 @@ using them. An interface that hands out authority needs a permission.
 
 const TAIL: &str = "
 An import may name any compatible version (same major; for 0.x the same minor). The exports that the host calls
-(`wasi:cli/run`, `arje:ente/service`, `wasi:http/incoming-handler`) need no permission; `entry` names one of them.
+(`wasi:cli/run`, `arje:ente/service`, `wasi:http/incoming-handler`, `arje:bus/handler`) need no permission; `entry` names the one
+that it is driven by.
+
+An interface that the host does not have is granted by `requires`, if another Ente provides it: `{\"Wit\": \"acme:kv/store@1.2.0\"}`
+there allows the import of `acme:kv/store` in that version and in older compatible ones. Interfaces that hold nothing but types
+need nothing.
 
 `permissions.networking` also bounds what a socket may do: `loopback` binds and connects on loopback addresses only,
 `outbound` connects to anywhere and never listens, `full` does both anywhere. A socket in the Card's `listen` is the

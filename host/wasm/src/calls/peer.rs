@@ -1,0 +1,107 @@
+//! What a component is towards others: who it is, whom it answers, and how long it may wait.
+
+use super::Waiter;
+use super::typed::{Bindings, TypedImport, Unbound};
+use crate::host::Shared;
+use arje_bus::Caller;
+use arje_card::{Capability, Card, Entry, Id, Payload};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wasmtime::component::ComponentExportIndex;
+
+/// The part of a store that other Entes have to do with.
+pub(crate) struct Peer {
+    shared: Arc<Shared>,
+    card: Arc<Card>,
+    incarnation: u64,
+    /// When the call that it is at has to be over (`limits.call_ms`), if ever.
+    until: Option<Instant>,
+    /// Whom it answers.
+    current: Option<Current>,
+    bindings: Bindings,
+}
+
+/// The call that a component answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Current {
+    pub(crate) caller: Caller,
+    pub(crate) capability: Capability,
+    /// When the caller gives up.
+    pub(crate) deadline: Instant,
+}
+
+impl Peer {
+    pub(crate) fn new(shared: Arc<Shared>, card: Arc<Card>, incarnation: u64) -> Peer {
+        Peer {
+            shared,
+            card,
+            incarnation,
+            until: None,
+            current: None,
+            bindings: Bindings::default(),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn card(&self) -> &Arc<Card> {
+        &self.card
+    }
+
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// As others see it.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller::component(Arc::clone(&self.card))
+    }
+
+    /// Whose waiting may keep others waiting: a service's, which answers one call at a time.
+    pub(crate) fn waiter(&self) -> Waiter {
+        match &self.card.payload {
+            Payload::Wasm(payload) if payload.entry == Entry::Service => {
+                Some((self.card.id, self.incarnation))
+            }
+            _ => None,
+        }
+    }
+
+    /// A call begins; it may take so long.
+    pub(crate) fn begin(&mut self, within: Option<Duration>, current: Option<Current>) {
+        self.until = within.and_then(|within| Instant::now().checked_add(within));
+        self.current = current;
+    }
+
+    /// Whom it answers.
+    pub(crate) fn current(&self) -> Option<&Current> {
+        self.current.as_ref()
+    }
+
+    /// When it gives up waiting for somebody, if it wants to wait so long: early enough that a tenth of its own time is left
+    /// to make something of that.
+    pub(crate) fn deadline(&self, wanted: Duration) -> Instant {
+        let now = Instant::now();
+        let wanted = wanted.min(MAX_PATIENCE);
+        let own = self.until.map(|until| until.saturating_duration_since(now));
+        now + own.map_or(wanted, |own| wanted.min(own - own / 10))
+    }
+
+    /// Who answers function `number` of the import `index`, and where that function is.
+    pub(crate) fn bound(
+        &mut self,
+        import: &TypedImport,
+        index: usize,
+        number: usize,
+    ) -> Result<(Id, ComponentExportIndex), Unbound> {
+        let (provider, functions) = self.bindings.bound(&self.shared, import, index)?;
+        let function = functions.get(number).ok_or(Unbound::Nobody)?;
+        Ok((provider, *function))
+    }
+}
+
+/// The longest that anybody waits for an answer: an hour. A larger number means "as long as it takes", and must not
+/// overflow.
+const MAX_PATIENCE: Duration = Duration::from_secs(3600);

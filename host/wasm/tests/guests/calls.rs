@@ -1,0 +1,462 @@
+//! Calls from one component to another: by capability, and by type.
+
+use crate::rig::{Rig, card, card_for, pin_of};
+use arje_bus::{CallError, Caller, HandlerError, Origin, Place, Provider};
+use arje_card::{Capability, Card, InterfaceId, Payload, Supervision};
+use arje_wasm::{Ask, Call, End, EventKind};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const COMMAND: &str = "arje:test/calls@1.0.0#echo";
+const SHAPES: &str = "test:shapes/shapes@1.2.0";
+
+/// The capability that `bus_peer` means by a number.
+fn endpoint(version: u16) -> Capability {
+    let mut uuid = [0; 16];
+    uuid[..2].copy_from_slice(&[0x7e, 0x57]);
+    Capability::Endpoint {
+        interface: InterfaceId(uuid),
+        version,
+    }
+}
+
+/// A `bus_peer` that may call, and provides the endpoint of this number.
+fn peer(label: &str, number: u16) -> Card {
+    let mut card = card("bus_peer", "service");
+    card.label = label.into();
+    card.permissions.ipc.allow = vec!["wit-v1".into()];
+    card.provides = [endpoint(number)].into();
+    card
+}
+
+impl Rig {
+    /// Routes calls to whatever this Card provides to it.
+    fn provide(&self, card: &Card) {
+        for capability in &card.provides {
+            let provider = Provider {
+                id: card.id,
+                priority: card.priority,
+                place: Place::Component,
+            };
+            self.routes.provide(capability.clone(), provider);
+        }
+    }
+
+    /// Starts a Card, and has it called.
+    fn serve(&self, card: Card) -> Card {
+        self.start_ready(&card);
+        self.provide(&card);
+        card
+    }
+
+    /// Tells a component what to do.
+    fn tell(&self, card: &Card, command: &str) -> String {
+        let answer = self.invoke(card, COMMAND, command.as_bytes()).unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    /// Has `card` call the provider of `number` with a command.
+    fn has_call(&self, card: &Card, number: u16, command: &str) -> String {
+        self.tell(card, &format!("invoke {number} 0 {command}"))
+    }
+}
+
+// --- by capability -----------------------------------------------------------------------------
+
+#[test]
+pub fn bus_peer() {
+    let rig = Rig::new();
+    let (one, two) = (rig.serve(peer("one", 1)), rig.serve(peer("two", 2)));
+    assert_eq!(rig.has_call(&one, 2, "echo hello"), "hello");
+    assert_eq!(rig.has_call(&one, 2, "who"), "component one for 2");
+    assert_eq!(rig.has_call(&two, 1, "who"), "component two for 1");
+    assert_eq!(rig.tell(&one, "whoami"), "component one");
+    assert_eq!(rig.tell(&two, "calls"), "2");
+    // What is not answered, each reason under its own name.
+    for (number, command, said) in [
+        (9, "echo x", "error: InvokeError::NoProvider"),
+        (
+            2,
+            "forbid",
+            "error: InvokeError::Refused(HandlerError::Forbidden(\"not you\"))",
+        ),
+        (
+            2,
+            "fail",
+            "error: InvokeError::Refused(HandlerError::Failed(\"it broke\"))",
+        ),
+        (
+            2,
+            "unsupported",
+            "error: InvokeError::Refused(HandlerError::Unsupported)",
+        ),
+        (2, "big 2000000", "error: too large"),
+    ] {
+        assert_eq!(rig.has_call(&one, number, command), said);
+    }
+    let large = format!("echo {}", "x".repeat(arje_bus::MAX_PAYLOAD));
+    assert_eq!(rig.has_call(&one, 2, &large), "error: too large");
+    let most = format!("echo {}", "x".repeat(arje_bus::MAX_PAYLOAD - 5));
+    assert_eq!(rig.has_call(&one, 2, &most), most[5..]);
+    assert_eq!(rig.tell(&one, "left"), "no call");
+}
+
+#[test]
+fn a_component_without_the_grant_does_not_start() {
+    let rig = Rig::new();
+    let mut card = peer("no grant", 1);
+    card.permissions.ipc.allow.clear();
+    let End::Refused(why) = rig.run(&card) else {
+        panic!("it started");
+    };
+    assert!(why.contains("\"wit-v1\" in permissions.ipc.allow"), "{why}");
+}
+
+#[test]
+fn who_would_wait_for_itself_is_told_at_once() {
+    let rig = Rig::new();
+    let (one, two) = (rig.serve(peer("one", 1)), rig.serve(peer("two", 2)));
+    let three = rig.serve(peer("three", 3));
+    let deadlock = "error: InvokeError::Deadlock";
+    assert_eq!(rig.has_call(&one, 1, "echo x"), deadlock, "itself");
+    assert_eq!(rig.has_call(&one, 2, "invoke 1 0 echo x"), deadlock);
+    let round = "invoke 3 0 invoke 1 0 echo x";
+    assert_eq!(rig.has_call(&one, 2, round), deadlock, "through another");
+    // A chain is none.
+    assert_eq!(rig.has_call(&one, 2, "invoke 3 0 echo x"), "x");
+    assert_eq!(
+        rig.has_call(&three, 2, "invoke 1 0 who"),
+        "component two for 1"
+    );
+    drop(two);
+}
+
+#[test]
+fn a_caller_gives_up_at_its_deadline_and_what_waits_is_not_begun() {
+    let rig = Rig::new();
+    let (one, two) = (rig.serve(peer("one", 1)), rig.serve(peer("two", 2)));
+    let deadline = "error: InvokeError::Deadline";
+    assert_eq!(rig.tell(&one, "invoke 2 1 spin 300"), deadline);
+    // The provider is still at it; this one waits in its mailbox and nobody waits for it any more.
+    assert_eq!(rig.tell(&one, "invoke 2 1 echo x"), deadline);
+    assert_eq!(
+        rig.has_call(&one, 2, "calls"),
+        "2",
+        "the first, and this one"
+    );
+    let left: u64 = rig.has_call(&one, 2, "left").parse().unwrap();
+    assert!((1..=5000).contains(&left), "{left}");
+    drop(two);
+}
+
+#[test]
+fn nobody_waits_longer_than_its_own_time_allows() {
+    let rig = Rig::new();
+    let mut one = peer("one", 1);
+    one.limits.call_ms = 1000;
+    let (one, two) = (rig.serve(one), rig.serve(peer("two", 2)));
+    // It would wait for an hour, and is told in time to go on living.
+    let answer = rig.tell(&one, "invoke 2 3600000 spin 3000");
+    assert_eq!(answer, "error: InvokeError::Deadline");
+    assert_eq!(rig.tell(&one, "whoami"), "component one");
+    drop(two);
+}
+
+#[test]
+fn a_provider_that_dies_is_told_of() {
+    let rig = Rig::new();
+    let (one, two) = (rig.serve(peer("one", 1)), rig.serve(peer("two", 2)));
+    let died = "error: InvokeError::ProviderDied";
+    assert_eq!(rig.has_call(&one, 2, "trap"), died);
+    assert!(matches!(rig.end_of(&two), End::Trapped { .. }));
+    // Routed still, and not there any more.
+    let nobody = "error: InvokeError::NoProvider";
+    assert_eq!(rig.has_call(&one, 2, "echo x"), nobody);
+}
+
+#[test]
+fn a_full_mailbox_refuses() {
+    let rig = Rig::new();
+    let mut two = peer("two", 2);
+    two.limits.mailbox = 1;
+    let (one, two) = (rig.serve(peer("one", 1)), rig.serve(two));
+    let spin = |ms| {
+        let (host, id) = (Arc::clone(&rig.host), two.id);
+        let command = format!("spin {ms}").into_bytes();
+        thread::spawn(move || host.workers().block_on(host.invoke(id, COMMAND, command)))
+    };
+    // One is being answered; then one waits; then there is no room.
+    let first = spin(1000);
+    let mut waiting = Vec::new();
+    let end = Instant::now() + crate::rig::DEADLINE;
+    loop {
+        waiting.push(spin(0));
+        if rig.tell(&one, "invoke 2 1 echo x") == "error: InvokeError::Overloaded" {
+            break;
+        }
+        assert!(Instant::now() < end, "there is always room");
+    }
+    assert_eq!(first.join().unwrap(), Ok(Vec::new()));
+    drop(waiting);
+}
+
+#[test]
+fn a_component_that_answers_nothing_is_no_handler() {
+    let rig = Rig::new();
+    let mut two = card("service_ok", "service");
+    two.provides = [endpoint(2)].into();
+    let (one, _two) = (rig.serve(peer("one", 1)), rig.serve(two));
+    assert_eq!(
+        rig.has_call(&one, 2, "echo x"),
+        "error: InvokeError::Refused(HandlerError::Unsupported)"
+    );
+}
+
+#[test]
+fn a_process_is_answered_and_known_for_what_it_is() {
+    let rig = Rig::new();
+    let one = rig.serve(peer("one", 1));
+    let call = |command: &str, within| {
+        let (answer, answered) = mpsc::channel();
+        let call = Call {
+            caller: Caller {
+                card: None,
+                origin: Origin::Process {
+                    pid: 7,
+                    uid: 1000,
+                    gid: 1000,
+                },
+            },
+            capability: endpoint(1),
+            payload: command.into(),
+            deadline: Instant::now() + within,
+        };
+        rig.host
+            .deliver(one.id, call, move |result| answer.send(result).unwrap());
+        answered.recv_timeout(crate::rig::DEADLINE).unwrap()
+    };
+    let long = Duration::from_secs(60);
+    assert_eq!(
+        call("who", long),
+        Ok(b"process of user 1000 nobody for 1".to_vec())
+    );
+    let forbidden = HandlerError::Forbidden("not you".into());
+    assert_eq!(call("forbid", long), Err(CallError::Refused(forbidden)));
+    assert_eq!(
+        call("spin 500", Duration::from_millis(1)),
+        Err(CallError::Deadline)
+    );
+    rig.kill(&one).unwrap();
+    rig.end_of(&one);
+    assert_eq!(call("who", long), Err(CallError::NoProvider));
+}
+
+#[test]
+fn what_only_the_core_loop_can_do_is_asked_of_it() {
+    let rig = Rig::new();
+    let one = rig.serve(peer("one", 1));
+    let told = |command: &'static str| {
+        let (host, id) = (Arc::clone(&rig.host), one.id);
+        thread::spawn(move || {
+            let call = host.invoke(id, COMMAND, command.into());
+            String::from_utf8(host.workers().block_on(call).unwrap()).unwrap()
+        })
+    };
+    let asked = || match rig
+        .wait(&one, |kind| matches!(kind, EventKind::Asks(_)))
+        .kind
+    {
+        EventKind::Asks(ask) => ask,
+        kind => panic!("{kind:?}"),
+    };
+    let answer = told("take-back 1");
+    let Ask::Update {
+        adds,
+        removes,
+        reply,
+    } = asked()
+    else {
+        panic!("something else");
+    };
+    assert_eq!((adds, removes), (vec![], vec![endpoint(1)]));
+    reply.send(Ok(())).unwrap();
+    assert_eq!(answer.join().unwrap(), "ok");
+    // What the Card does not list is not even asked for.
+    for command in ["announce 2", "offer 2", "take-back 2"] {
+        let answer = told(command).join().unwrap();
+        assert!(answer.starts_with("RegisterError::NotInCard"), "{answer}");
+    }
+    let answer = told("announce 1");
+    let Ask::Announce { reply, .. } = asked() else {
+        panic!("something else");
+    };
+    reply.send(Err("it is being stopped".into())).unwrap();
+    assert_eq!(
+        answer.join().unwrap(),
+        "RegisterError::NotNow(\"it is being stopped\")"
+    );
+    // A native provider is the core loop's to reach, with the same reasons.
+    let native = Card::new(
+        arje_card::Id::from_parts(99, [9; 10]),
+        "native",
+        Payload::Virtual,
+        Supervision::OneShot,
+    );
+    let provider = Provider {
+        id: native.id,
+        priority: native.priority,
+        place: Place::Process,
+    };
+    rig.routes.provide(endpoint(5), provider);
+    let answer = told("invoke 5 0 hello");
+    let Ask::Invoke {
+        provider,
+        call,
+        reply,
+    } = asked()
+    else {
+        panic!("something else");
+    };
+    assert_eq!((provider, call.payload), (native.id, b"hello".to_vec()));
+    assert_eq!(call.caller.card.unwrap().id, one.id);
+    reply.send(Ok(b"from far".to_vec())).unwrap();
+    assert_eq!(answer.join().unwrap(), "from far");
+    let answer = told("invoke 5 0 hello");
+    drop(asked());
+    assert_eq!(answer.join().unwrap(), "error: InvokeError::ProviderDied");
+    assert_eq!(
+        told("invoke 5 1 hello").join().unwrap(),
+        "error: InvokeError::Deadline"
+    );
+}
+
+// --- by type -----------------------------------------------------------------------------------
+
+fn provider() -> Card {
+    let mut card = card("typed_provider", "service");
+    card.permissions.ipc.allow = vec!["wit-v1".into()];
+    card.provides = [Capability::Wit(SHAPES.parse().unwrap())].into();
+    card
+}
+
+fn client() -> Card {
+    let mut card = card("typed_client", "service");
+    card.requires = [Capability::Wit(SHAPES.parse().unwrap())].into();
+    card
+}
+
+#[test]
+pub fn typed_provider() {
+    let rig = Rig::new();
+    let (provider, client) = (rig.serve(provider()), client());
+    rig.start_ready(&client);
+    assert_eq!(rig.tell(&client, "text é"), "é");
+    assert_eq!(rig.tell(&client, "bytes some bytes"), "some bytes");
+    assert_eq!(rig.tell(&client, "add 4294967295"), "0");
+    assert_eq!(rig.tell(&client, "all"), "all the same");
+    assert_eq!(rig.tell(&client, "fail oh"), "mine: oh");
+    let who = rig.tell(&client, "who");
+    assert!(who.starts_with("typed_client within "), "{who}");
+    // It goes on with whoever provides it next, here the same component in another life.
+    rig.kill(&provider).unwrap();
+    assert_eq!(rig.end_of(&provider), End::Killed);
+    rig.start_ready(&provider);
+    assert_eq!(rig.tell(&client, "text again"), "again");
+}
+
+#[test]
+pub fn typed_client() {
+    let rig = Rig::new();
+    let client = client();
+    // Nobody provides it yet, which is no reason not to start: contracts see to the order.
+    rig.start_ready(&client);
+    let said = rig.tell(&client, "fail x");
+    assert_eq!(said, "unavailable: nobody who is Ready provides it");
+    let provider = rig.serve(provider());
+    assert_eq!(rig.tell(&client, "text there"), "there");
+    // An error case of the very name is preferred to the one for all.
+    let mut hasty = self::client();
+    hasty.limits.call_ms = 200;
+    rig.start_ready(&hasty);
+    assert_eq!(rig.tell(&hasty, "spin 1000"), "deadline");
+    // Its own errors stay its own; a death is told as a string where that is the error.
+    assert_eq!(
+        rig.tell(&client, "die"),
+        "the provider ended before it answered"
+    );
+    assert!(matches!(rig.end_of(&provider), End::Trapped { .. }));
+    // Where the function cannot say it, the caller traps.
+    let call = rig.invoke(&client, COMMAND, b"text x");
+    assert_eq!(call, Err(arje_wasm::InvokeError::ProviderDied));
+    let End::Trapped { message, .. } = rig.end_of(&client) else {
+        panic!("no trap");
+    };
+    assert!(
+        message.contains("test:shapes/shapes@1.2.0#text: nobody who is Ready provides it"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_typed_import_is_granted_by_requires_alone() {
+    let rig = Rig::new();
+    let mut card = client();
+    card.requires.clear();
+    card.permissions.ipc.allow = vec!["wit-v1".into()];
+    let End::Refused(why) = rig.run(&card) else {
+        panic!("it started");
+    };
+    assert!(
+        why.contains("its requires does not list test:shapes/shapes@1.2.0"),
+        "{why}"
+    );
+}
+
+/// A component that imports `text` of the interface with this type.
+fn imports(ty: &str) -> Card {
+    let wat = format!(
+        r#"(component
+            (import "{SHAPES}" (instance {ty}))
+            (core module $m (func (export "f")))
+            (core instance $i (instantiate $m))
+            (func $f (canon lift (core func $i "f")))
+            (export "go" (func $f)))"#
+    );
+    let mut card = card_for(pin_of(&wat::parse_str(wat).unwrap()), "wat", "go");
+    card.requires = client().requires;
+    card
+}
+
+#[test]
+fn what_means_something_else_or_cannot_cross_is_refused_with_both_types() {
+    let rig = Rig::new();
+    let _provider = rig.serve(provider());
+    let refused = |ty: &str| match rig.run(&imports(ty)) {
+        End::Refused(why) => why,
+        end => panic!("{ty}: {end:?}"),
+    };
+    let right = r#"(export "text" (func (param "text" string) (result string)))"#;
+    assert_eq!(rig.run(&imports(right)), End::Exited(0));
+    let other = r#"(export "text" (func (param "text" string) (result (list u8))))"#;
+    assert_eq!(
+        refused(other),
+        "test:shapes/shapes@1.2.0 has other types on the two sides: imported `text: func(text: string) -> \
+         list<u8>`, provided `text: func(text: string) -> string`; build both from the same WIT"
+    );
+    let renamed = r#"(export "text" (func (param "words" string) (result string)))"#;
+    assert!(refused(renamed).contains("func(words: string) -> string`, provided"));
+    let more = r#"(export "shout" (func (param "text" string)))"#;
+    let why = refused(more);
+    assert!(
+        why.contains("`shout: func(text: string)`, which the provider does not have"),
+        "{why}"
+    );
+    let resource = r#"(export "thing" (type (sub resource)))"#;
+    let why = refused(resource);
+    assert!(
+        why.contains("test:shapes/shapes@1.2.0 has the resource thing"),
+        "{why}"
+    );
+}

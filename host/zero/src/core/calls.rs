@@ -1,0 +1,84 @@
+//! What components ask of the core loop: to be registered, to see others, to reach native providers.
+
+use super::Core;
+use super::notify::Alive;
+use crate::bus::View;
+use crate::natives::Who;
+use arje_bus::CallError;
+use arje_card::{Id, Payload};
+use arje_supervisor::{EventKind, ReadyBy, Report};
+use arje_wasm::{Ask, EnteInfo};
+
+impl Core {
+    /// Answers a component. Nothing here waits: who is asked for something that takes time answers later.
+    pub(super) fn answer_component(&mut self, who: Who, ask: Ask) {
+        // Whoever asked may be gone meanwhile; then nobody takes the answer.
+        match ask {
+            Ask::Invoke { reply, .. } => drop(reply.send(Err(CallError::NoProvider))),
+            Ask::Announce {
+                capabilities,
+                reply,
+            } => {
+                let offered = Report::Capabilities {
+                    adds: capabilities,
+                    removes: Vec::new(),
+                };
+                let by = ReadyBy::Announce;
+                let done = self
+                    .report(who, offered)
+                    .and_then(|()| self.report(who, Report::Ready { by }));
+                drop(reply.send(done));
+            }
+            Ask::Update {
+                adds,
+                removes,
+                reply,
+            } => {
+                let done = self.report(who, Report::Capabilities { adds, removes });
+                drop(reply.send(done));
+            }
+            Ask::List { after, reply } => drop(reply.send(self.entes_after(after))),
+        }
+    }
+
+    /// Tells the supervisor what an incarnation says; else why it does not take that.
+    fn report(&mut self, who: Who, report: Report) -> Result<(), String> {
+        let Who { id, incarnation } = who;
+        let kind = EventKind::Report {
+            id,
+            incarnation,
+            report,
+        };
+        self.step(kind).map_err(|refusal| refusal.to_string())
+    }
+
+    /// A page of all Entes, as components see them.
+    fn entes_after(&self, after: Option<Id>) -> Vec<EnteInfo> {
+        let running = Alive {
+            bodies: &self.bodies,
+            notify: &self.notify,
+        };
+        let view = View {
+            supervisor: &self.supervisor,
+            running: &running,
+            now: self.now(),
+            owner_uid: self.owner_uid,
+        };
+        let page = view.page(after).entes;
+        let info = |summary: &arje_bus::EnteSummary| {
+            let card = self.supervisor.card(summary.id)?.clone();
+            let pin = match &card.payload {
+                Payload::Wasm(payload) => Some(payload.module_sha256),
+                _ => None,
+            };
+            Some(EnteInfo {
+                card,
+                state: summary.state,
+                incarnation: summary.incarnation,
+                pid: summary.pid,
+                pin,
+            })
+        };
+        page.iter().filter_map(info).collect()
+    }
+}
