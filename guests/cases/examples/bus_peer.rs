@@ -91,6 +91,12 @@ impl Peer {
             }
             #[cfg(target_family = "wasm")]
             "trap" => core::arch::wasm32::unreachable(),
+            // many COUNT VERSION MS COMMAND
+            "many" => {
+                let (count, call) = rest.split_once(' ').unwrap_or(("0", ""));
+                let count = count.parse().unwrap_or(0);
+                (0..count).fold(Vec::new(), |_, _: u32| invoke(call))
+            }
             // invoke VERSION MS COMMAND
             "invoke" => invoke(rest),
             "whoami" => who(&bus::whoami()).into_bytes(),

@@ -63,6 +63,16 @@ impl exports::arje::test::calls::Guest for Case {
         let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
         let number = || rest.parse::<u64>().unwrap_or(0);
         match word {
+            // text-many COUNT TEXT, bytes-many COUNT BYTES: the last answer
+            "text-many" | "bytes-many" => {
+                let (count, rest) = rest.split_once(' ').unwrap_or(("0", ""));
+                let count: u32 = count.parse().unwrap_or(0);
+                let call = |_| match word {
+                    "text-many" => shapes::text(rest).into_bytes(),
+                    _ => shapes::bytes(rest.as_bytes()),
+                };
+                (0..count).map(call).last().unwrap_or_default()
+            }
             "text" => shapes::text(rest).into_bytes(),
             "bytes" => shapes::bytes(rest.as_bytes()),
             "add" => shapes::add(number() as u32, 1).to_string().into_bytes(),
@@ -79,13 +89,7 @@ impl exports::arje::test::calls::Guest for Case {
         0
     }
 
-    /// So many calls of `text` with 64 bytes, for benchmarks.
-    fn spin(calls: u64) {
-        let text = "x".repeat(64);
-        for _ in 0..calls {
-            shapes::text(&text);
-        }
-    }
+    fn spin(_ms: u64) {}
 }
 
 freestanding!();

@@ -1,5 +1,6 @@
 //! How the core loop reaches a running incarnation without waiting for it.
 
+use crate::calls::bay::Bay;
 use crate::loader::Loaded;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -50,6 +51,8 @@ pub(crate) struct Control {
     changed: Notify,
     /// Its component, once it is loaded.
     loaded: OnceLock<Arc<Loaded>>,
+    /// Where a service stands between calls.
+    pub(crate) bay: Bay,
 }
 
 impl Control {
@@ -75,6 +78,11 @@ impl Control {
 
     pub(crate) fn loaded(&self) -> Option<Arc<Loaded>> {
         self.loaded.get().cloned()
+    }
+
+    /// Whether nobody has asked for its end.
+    pub(crate) fn is_running(&self) -> bool {
+        self.wanted.load(Ordering::Acquire) == RUNNING
     }
 
     pub(crate) fn is_killed(&self) -> bool {

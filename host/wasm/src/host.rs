@@ -2,7 +2,7 @@
 
 use crate::actor::{self, Actor, Birth};
 use crate::calls::waits::Waits;
-use crate::calls::{Answer, Call, Mailbox, Work};
+use crate::calls::{Answer, Asker, Call, Mailbox, Work};
 use crate::control::{Control, StopReason};
 use crate::event::{Event, EventKind};
 use crate::lane::Lanes;
@@ -341,7 +341,7 @@ impl Host {
     /// The host's side of calls between components, for those who measure it.
     #[doc(hidden)]
     pub async fn call(&self, call: Call) -> Result<Vec<u8>, CallError> {
-        self.shared.invoke(None, call).await
+        self.shared.invoke(&Asker::default(), call).await
     }
 
     /// The engine's worker threads, for callers of [`invoke`](Self::invoke).
@@ -403,6 +403,13 @@ impl Shared {
     /// The mailbox of the incarnation that lives.
     pub(crate) fn mailbox(&self, ente: Id) -> Option<Mailbox> {
         Some(self.living().get(&ente)?.mailbox.clone())
+    }
+
+    /// The incarnation that lives: what is wanted of it, and its mailbox.
+    pub(crate) fn living_of(&self, ente: Id) -> Option<(Arc<Control>, Mailbox)> {
+        let living = self.living();
+        let living = living.get(&ente)?;
+        Some((Arc::clone(&living.control), living.mailbox.clone()))
     }
 
     /// The component of the incarnation that lives in this process.

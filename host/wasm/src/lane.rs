@@ -1,12 +1,13 @@
 //! Where a component computes: a fast lane for calls, a slow lane for those that compute long.
 //!
-//! Both are tokio runtimes. A call starts on a fast worker. If it computes longer than an epoch
-//! (see [`ticker`](crate::ticker)), it gives way at its next loop head and goes on in the slow
+//! Both are tokio runtimes. A call starts on a fast worker. If it computes beyond the end of an
+//! epoch and half as long again (1 to 4 ms; see [`ticker`](crate::ticker)), it gives way at its next loop head and goes on in the slow
 //! lane, whose threads the kernel runs only when nothing else wants the processor. So any number
 //! of spinning components cannot make a neighbour's call wait longer than about one epoch, once.
 //! A call that waits (for a timer, a socket, a file) stays in the fast lane: it costs nothing.
 
-use crate::ticker::Ticker;
+use crate::ticker::{TICK, Ticker};
+use nix::time::{ClockId, clock_gettime};
 use std::any::Any;
 use std::future::Future;
 use std::io;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// A call under way.
@@ -26,29 +28,70 @@ const WORKER_STACK: usize = 512 * 1024;
 /// Threads for blocking file and name look-ups; they exist only while used.
 const MAX_BLOCKING: usize = 16;
 
+/// Nanoseconds of the processor's time after the first end of an epoch from which on a call has computed for long.
+const LONG: u64 = TICK.as_nanos() as u64 / 2;
+
+/// No end of an epoch yet.
+const NEVER: u64 = 0;
+
+/// What this thread has had of processors, in nanoseconds (CLOCK_THREAD_CPUTIME_ID, clock_gettime(2)).
+fn processor_time() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
+    // Linux has had this clock for ever; without it, everything would count as computing.
+    time.map_or(u64::MAX, |time| (time.as_nanos() as u64).max(1))
+}
+
 /// What a call and the lane it runs in tell each other.
 #[derive(Debug, Default)]
 pub(crate) struct LaneSignal {
     /// The epoch in which the call was last resumed.
     resumed_at: AtomicU64,
-    /// The call gave way because it computed for longer than an epoch.
+    /// The processor's time when an epoch first ended after that, in nanoseconds.
+    computing_since: AtomicU64,
+    /// The call gave way because it computed for long.
     gave_way: AtomicBool,
     /// The last call ended up in the slow lane, so the next one starts there.
     slow: AtomicBool,
+    /// The call is in the slow lane now.
+    in_slow: AtomicBool,
 }
 
 impl LaneSignal {
-    /// Called by the engine when an epoch has passed: whether the call should give way.
+    /// Called by the engine when an epoch has passed: whether the call should give way, since it has computed for
+    /// long. What counts is the processor's time: on a busy machine, a call that was interrupted has not computed.
     pub(crate) fn epoch_passed(&self, ticker: &Ticker) -> bool {
-        let long = ticker.now() > self.resumed_at.load(Ordering::Relaxed);
+        if ticker.now() <= self.resumed_at.load(Ordering::Relaxed) {
+            return false;
+        }
+        let now = processor_time();
+        let since = match self.computing_since.load(Ordering::Relaxed) {
+            NEVER => {
+                self.computing_since.store(now, Ordering::Relaxed);
+                return false;
+            }
+            since => since,
+        };
+        let long = now.saturating_sub(since) >= LONG;
         if long {
             self.gave_way.store(true, Ordering::Relaxed);
         }
         long
     }
 
-    fn resume(&self, ticker: &Ticker) {
+    /// Whether the call runs on a fast worker.
+    pub(crate) fn is_fast(&self) -> bool {
+        !self.in_slow.load(Ordering::Relaxed)
+    }
+
+    /// Whether an epoch has ended since the call was last resumed: others on its worker should have their turn.
+    pub(crate) fn has_had_its_turn(&self, ticker: &Ticker) -> bool {
+        ticker.now() > self.resumed_at.load(Ordering::Relaxed)
+    }
+
+    /// The call goes on now.
+    pub(crate) fn resume(&self, ticker: &Ticker) {
         self.resumed_at.store(ticker.now(), Ordering::Relaxed);
+        self.computing_since.store(NEVER, Ordering::Relaxed);
         self.gave_way.store(false, Ordering::Relaxed);
     }
 }
@@ -214,8 +257,9 @@ impl<T> Future for OnFast<'_, T> {
         };
         let polled = {
             let _on_cpu = this.ticker.enter();
+            this.signal.in_slow.store(false, Ordering::Relaxed);
             this.signal.resume(this.ticker);
-            call.as_mut().poll(cx)
+            poll_freely(call, cx)
         };
         match polled {
             Poll::Ready(value) => Poll::Ready(Step::Done(value)),
@@ -243,12 +287,19 @@ impl<T> Future for OnSlow<T> {
         let this = &mut *self;
         let polled = {
             let _on_cpu = this.ticker.enter();
+            this.signal.in_slow.store(true, Ordering::Relaxed);
             this.signal.resume(&this.ticker);
-            this.call.as_mut().poll(cx)
+            poll_freely(&mut this.call, cx)
         };
         this.long |= this.signal.gave_way.load(Ordering::Relaxed);
         polled.map(|value| (value, this.long))
     }
+}
+
+/// Polls without tokio's own budget, which a component that calls the host all the time uses up: its deadline, which is
+/// looked at next, would never see that it has come. How long a call may go on is the epochs' to say.
+fn poll_freely<T>(call: &mut Call<T>, cx: &mut Context<'_>) -> Poll<T> {
+    std::pin::pin!(tokio::task::unconstrained(call)).poll(cx)
 }
 
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);

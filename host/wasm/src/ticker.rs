@@ -6,14 +6,15 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 use wasmtime::EngineWeak;
 
-/// Length of an epoch. A component that computes longer than one leaves the fast lane, so this is
-/// about the longest that one call can keep a fast worker; shorter would cost wake-ups.
-pub(crate) const TICK: Duration = Duration::from_millis(4);
+/// Length of an epoch. A component that computes while two of them end leaves the fast lane, so twice this is
+/// about the longest that one call can keep a fast worker; shorter would cost wake-ups. One would not do: an epoch
+/// may end right after a call was resumed, and a busy caller would be sent away for having been there at that moment.
+pub(crate) const TICK: Duration = Duration::from_millis(2);
 
 /// Ticks without any component on a processor before the ticker sleeps. Long enough that a busy
 /// system does not pay a thread wake-up per call (a quarter of a second), and an idle system has
 /// no timer at all.
-const LINGER: u32 = 64;
+const LINGER: u32 = 128;
 
 /// Counts epochs while components compute.
 #[derive(Debug)]

@@ -258,7 +258,7 @@ pub fn markdown() -> String {
 const HEAD: &str = "\
 # Permissions of a component
 
-<!-- Generated from the table in host/card/src/grants.rs; UPDATE_GOLDEN=1 cargo test -p arje-card rewrites it. -->
+<!-- Generated from the table in host/card/src/grants/mod.rs; UPDATE_GOLDEN=1 cargo test -p arje-card rewrites it. -->
 
 A component reaches only the interfaces it imports, and the host links only those that its Card grants. An import that
 is not granted is refused before anything runs, by name, with the permission that would allow it; `ente verify` says the

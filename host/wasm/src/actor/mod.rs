@@ -329,6 +329,7 @@ struct Obituary<'a> {
 impl Drop for Obituary<'_> {
     fn drop(&mut self) {
         let actor = self.actor;
+        actor.control.bay.clear(); // where a panic left it
         actor.host.forget(actor.card.id, actor.incarnation);
         let end = self.end.take().unwrap_or_else(|| {
             if std::thread::panicking() {

@@ -2,23 +2,28 @@
 
 use super::Actor;
 use crate::body::{Body, Job, Reply};
-use crate::calls::peer::Current;
-use crate::calls::{Answer, Invocation, Work};
+use crate::calls::Invocation;
+use crate::calls::bay::{Back, Underway, answer_of, job};
 use crate::capability::CardInfo;
 use crate::control::StopReason;
 use crate::event::{End, EventKind};
-use crate::exports::{Service, by_full_name};
-use crate::host::InvokeError;
+use crate::exports::Service;
 use crate::loader::Loaded;
-use arje_bus::HandlerError;
+use crate::trap::end_of;
 use arje_card::WasmPayload;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use wasmtime::component::ComponentExportIndex;
 
+/// How long a service goes from call to call before others on its worker have their turn. A tenth of what one call may
+/// take in the fast lane.
+const TURN: Duration = Duration::from_micros(300);
+
 /// What a service is to do next.
 enum Next {
+    /// See what there is now.
+    Look,
     Stop,
     Die,
     Timer(u64),
@@ -95,18 +100,32 @@ async fn serve(
     messages: &mut mpsc::Receiver<Box<Invocation>>,
 ) -> Result<Box<Body>, End> {
     let mut check_at = health.map(|(_, every)| Instant::now() + every);
+    let mut turn = Instant::now();
     // Timers and calls take turns when both are there, so that neither starves the other.
     let mut timers_first = false;
     loop {
-        // However much there is to do, others on this worker come in between.
-        tokio::task::yield_now().await;
+        // However much there is to do, others on this worker come in between. Not after every call: giving way looks
+        // at timers and sockets, which takes longer than a short call does.
+        if turn.elapsed() > TURN {
+            tokio::task::yield_now().await;
+            turn = Instant::now();
+        }
         timers_first = !timers_first;
-        body = match next(actor, &mut body, check_at, timers_first, messages).await {
+        let next = match next(actor, &mut body, check_at, timers_first, messages) {
+            Some(next) => next,
+            None => {
+                let (rested, next) = rest(actor, body, check_at, messages).await?;
+                (body, turn) = (rested, Instant::now());
+                next
+            }
+        };
+        body = match next {
             Next::Stop => return Ok(body),
             Next::Die => {
                 actor.leave(body);
                 return Err(End::Killed);
             }
+            Next::Look => body,
             Next::Timer(token) => on_timer(actor, loaded, body, token).await?,
             Next::Invoke(invocation) => answer(actor, loaded, body, *invocation).await?,
             Next::Health => match health {
@@ -120,46 +139,75 @@ async fn serve(
     }
 }
 
-async fn next(
+/// What is to be done at once, if anything.
+fn next(
     actor: &Actor,
     body: &mut Body,
     check_at: Option<Instant>,
     timers_first: bool,
     messages: &mut mpsc::Receiver<Box<Invocation>>,
-) -> Next {
-    loop {
-        if actor.control.is_killed() {
-            return Next::Die;
-        }
-        if actor.control.stop_reason().is_some() {
-            return Next::Stop;
-        }
-        let now = Instant::now();
-        if check_at.is_some_and(|at| at <= now) {
-            return Next::Health;
-        }
-        if timers_first && let Some(token) = body.data_mut().timers.take_due(now) {
-            return Next::Timer(token);
-        }
-        if let Ok(invocation) = messages.try_recv() {
-            return Next::Invoke(invocation);
-        }
-        if let Some(token) = body.data_mut().timers.take_due(now) {
-            return Next::Timer(token);
-        }
-        let due = body.data().timers.next().into_iter().chain(check_at).min();
-        let timer = async {
-            match due {
-                Some(at) => sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = actor.control.stopped() => {}
-            () = timer => {}
-            Some(invocation) = messages.recv() => return Next::Invoke(invocation),
-        }
+) -> Option<Next> {
+    if actor.control.is_killed() {
+        return Some(Next::Die);
     }
+    if actor.control.stop_reason().is_some() {
+        return Some(Next::Stop);
+    }
+    let now = Instant::now();
+    if check_at.is_some_and(|at| at <= now) {
+        return Some(Next::Health);
+    }
+    if timers_first && let Some(token) = body.data_mut().timers.take_due(now) {
+        return Some(Next::Timer(token));
+    }
+    if let Ok(invocation) = messages.try_recv() {
+        return Some(Next::Invoke(invocation));
+    }
+    body.data_mut().timers.take_due(now).map(Next::Timer)
+}
+
+/// Waits for something to do. Meanwhile callers find the body in the bay.
+async fn rest(
+    actor: &Actor,
+    body: Box<Body>,
+    check_at: Option<Instant>,
+    messages: &mut mpsc::Receiver<Box<Invocation>>,
+) -> Result<(Box<Body>, Next), End> {
+    let bay = &actor.control.bay;
+    let due = body.data().timers.next().into_iter().chain(check_at).min();
+    bay.park(body, due);
+    let timer = async {
+        match due {
+            Some(at) => sleep_until(at.into()).await,
+            None => std::future::pending().await,
+        }
+    };
+    let next = tokio::select! {
+        () = actor.control.stopped() => Next::Look,
+        () = timer => Next::Look,
+        () = bay.changed() => Next::Look,
+        Some(invocation) = messages.recv() => Next::Invoke(invocation),
+    };
+    match bay.take().await {
+        Back::Body(body) => Ok((body, next)),
+        Back::Over(end) => Err(end),
+        Back::Underway(underway) => Ok((carry_on(actor, underway).await?, next)),
+    }
+}
+
+/// Carries on with a call that a caller has begun.
+async fn carry_on(actor: &Actor, underway: Underway) -> Result<Box<Body>, End> {
+    let Underway {
+        call,
+        signal,
+        name,
+        reply,
+    } = underway;
+    let deadline = Some(actor.call_deadline());
+    let (body, answered) = actor.bounded(call, &signal, name, deadline).await?;
+    let answered = answered.map_err(|error| end_of(&error))?;
+    let _ = reply.send(answer_of(answered)); // the caller may have gone
+    Ok(body)
 }
 
 async fn on_timer(
@@ -213,43 +261,6 @@ async fn answer(
     // When the call ends the service, `reply` is dropped, which tells the caller so.
     let within = Some(actor.call_deadline());
     let (body, answered) = actor.call_for(body, job, within, current).await?;
-    let answer = match answered {
-        Reply::Bytes(bytes) => Ok(Answer::Bytes(bytes)),
-        Reply::Values(values) => Ok(Answer::Values(values)),
-        Reply::Refused(error) => Err(InvokeError::Refused(error)),
-        Reply::Done | Reply::Failed(_) => return Ok(body), // no call ends so
-    };
-    let _ = reply.send(answer);
+    let _ = reply.send(answer_of(answered)); // the caller may have gone
     Ok(body)
-}
-
-/// What is to be done, and for whom.
-fn job(loaded: &Loaded, work: Work) -> Result<(Job, Option<Current>), InvokeError> {
-    Ok(match work {
-        Work::Function { name, payload } => match by_full_name(&loaded.component, &name) {
-            Some(export) => (Job::Invoke(export, payload), None),
-            None => return Err(InvokeError::NoSuchFunction(name.into())),
-        },
-        Work::Handle(call) => {
-            let handle = loaded
-                .exports
-                .handle
-                .ok_or(InvokeError::Refused(HandlerError::Unsupported))?;
-            let current = Current {
-                caller: call.caller.clone(),
-                capability: call.capability.clone(),
-                deadline: call.deadline,
-            };
-            (Job::Handle(handle, call), Some(current))
-        }
-        Work::Typed(call) => {
-            let current = Current {
-                caller: call.caller,
-                capability: call.capability,
-                deadline: call.deadline,
-            };
-            let job = Job::Typed(call.function, call.params, call.results);
-            (job, Some(current))
-        }
-    })
 }

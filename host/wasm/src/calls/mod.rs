@@ -7,6 +7,7 @@
 //!
 //! Payloads are bytes (`arje:bus/handler`) or, for a typed service, the values themselves ([`typed`]).
 
+pub(crate) mod bay;
 pub(crate) mod peer;
 pub(crate) mod shape;
 pub(crate) mod typed;
@@ -14,15 +15,16 @@ pub(crate) mod waits;
 
 use crate::event::{Ask, EventKind};
 use crate::host::{InvokeError, Shared};
+use crate::lane::LaneSignal;
 use arje_bus::{CallError, Caller, MAX_PAYLOAD, Place, Provider};
 use arje_card::{Capability, Id};
+use bay::Attempt;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 use typed::TypedCall;
-use waits::Waiting;
 use wasmtime::component::Val;
 
 /// Where calls of one Ente wait; its capacity is the Card's `limits.mailbox`. Boxed, because tokio
@@ -80,14 +82,20 @@ pub struct Call {
     pub deadline: Instant,
 }
 
-/// Which component waits: its Ente and incarnation. None for a caller whose waiting keeps nobody else waiting.
-pub(crate) type Waiter = Option<(Id, u64)>;
+/// Which component asks.
+#[derive(Default)]
+pub(crate) struct Asker {
+    /// Its Ente and incarnation; none for one whose waiting keeps nobody else waiting.
+    pub(crate) waits: Option<(Id, u64)>,
+    /// Where it computes; none for one that is no component.
+    pub(crate) signal: Option<Arc<LaneSignal>>,
+}
 
 impl Shared {
     /// Calls whoever provides the capability.
     pub(crate) async fn invoke(
         self: &Arc<Self>,
-        waiter: Waiter,
+        asker: &Asker,
         call: Call,
     ) -> Result<Vec<u8>, CallError> {
         let provider = self
@@ -95,7 +103,7 @@ impl Shared {
             .resolve(&call.capability)
             .ok_or(CallError::NoProvider)?;
         match provider.place {
-            Place::Component => self.invoke_at(waiter, provider.id, call).await,
+            Place::Component => self.invoke_at(asker, provider.id, call).await,
             Place::Process => self.invoke_process(provider, call).await,
         }
     }
@@ -103,14 +111,16 @@ impl Shared {
     /// Calls the component of this Ente.
     async fn invoke_at(
         &self,
-        waiter: Waiter,
+        asker: &Asker,
         provider: Id,
         call: Call,
     ) -> Result<Vec<u8>, CallError> {
-        let _waiting = self.waiting(waiter, provider)?;
+        check_size(call.payload.len())?;
         let deadline = call.deadline;
-        let answer = self.post_call(provider, call)?;
-        self.bytes_of(answer, deadline).await
+        let answer = self
+            .ask(asker, provider, Work::Handle(call), deadline)
+            .await?;
+        bytes_of(answer)
     }
 
     /// Puts a call with bytes into a mailbox.
@@ -125,28 +135,35 @@ impl Shared {
         answer: Answers,
         deadline: Instant,
     ) -> Result<Vec<u8>, CallError> {
-        match within(deadline, answer).await? {
-            Answer::Bytes(bytes) => check_size(bytes.len()).map(|()| bytes),
-            Answer::Values(_) => Err(CallError::ProviderDied), // nobody answers bytes so
-        }
+        bytes_of(within(deadline, answer).await?)
     }
 
-    /// Puts a call into a mailbox and waits for its answer.
+    /// Makes a call, on the spot if its provider is idle, and waits for its answer.
     pub(crate) async fn ask(
         &self,
-        waiter: Waiter,
+        asker: &Asker,
         provider: Id,
         work: Work,
         deadline: Instant,
     ) -> Result<Answer, CallError> {
-        let _waiting = self.waiting(waiter, provider)?;
-        within(deadline, self.post(provider, work)?).await
-    }
-
-    fn waiting(&self, waiter: Waiter, provider: Id) -> Result<Option<Waiting<'_>>, CallError> {
-        waiter
-            .map(|waiter| self.waits.enter(waiter, provider))
-            .transpose()
+        let waiting = asker.waits.map(|who| self.waits.enter(who, provider));
+        let _waiting = waiting.transpose()?;
+        if let Some(signal) = &asker.signal
+            && signal.has_had_its_turn(&self.ticker)
+        {
+            // Calls made on the spot do not give way by themselves.
+            tokio::task::yield_now().await;
+        }
+        // A slow lane's thread may not run for long: whoever else wants the provider would wait for it.
+        let attempt = match &asker.signal {
+            Some(signal) if signal.is_fast() => self.attempt(provider, work),
+            _ => Attempt::Busy(work),
+        };
+        match attempt {
+            Attempt::Answered(answer) => Ok(answer?),
+            Attempt::Underway(answer) => within(deadline, answer).await,
+            Attempt::Busy(work) => within(deadline, self.post(provider, work)?).await,
+        }
     }
 
     /// Puts a call into a mailbox.
@@ -186,6 +203,13 @@ async fn within(deadline: Instant, answer: Answers) -> Result<Answer, CallError>
         Ok(Ok(answer)) => Ok(answer?),
         Ok(Err(_)) => Err(CallError::ProviderDied),
         Err(_) => Err(CallError::Deadline),
+    }
+}
+
+fn bytes_of(answer: Answer) -> Result<Vec<u8>, CallError> {
+    match answer {
+        Answer::Bytes(bytes) => check_size(bytes.len()).map(|()| bytes),
+        Answer::Values(_) => Err(CallError::ProviderDied), // nobody answers bytes so
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a component is towards others: who it is, whom it answers, and how long it may wait.
 
-use super::Waiter;
+use super::Asker;
 use super::typed::{Bindings, TypedImport, Unbound};
 use crate::host::Shared;
+use crate::lane::LaneSignal;
 use arje_bus::Caller;
 use arje_card::{Capability, Card, Entry, Id, Payload};
 use std::sync::Arc;
@@ -59,13 +60,17 @@ impl Peer {
         Caller::component(Arc::clone(&self.card))
     }
 
-    /// Whose waiting may keep others waiting: a service's, which answers one call at a time.
-    pub(crate) fn waiter(&self) -> Waiter {
-        match &self.card.payload {
+    /// As one that asks. The waiting of a service may keep others waiting, since it answers one call at a time.
+    pub(crate) fn asker(&self, signal: &Arc<LaneSignal>) -> Asker {
+        let waits = match &self.card.payload {
             Payload::Wasm(payload) if payload.entry == Entry::Service => {
                 Some((self.card.id, self.incarnation))
             }
             _ => None,
+        };
+        Asker {
+            waits,
+            signal: Some(Arc::clone(signal)),
         }
     }
 

@@ -194,6 +194,7 @@ async fn call(
     results: &mut [Val],
 ) -> Result<()> {
     let function = &import.functions[number];
+    let signal = Arc::clone(&store.data().signal);
     let peer = &mut store.data_mut().peer;
     let answer = match peer.bound(import, index, number) {
         Ok((provider, function)) => {
@@ -206,9 +207,9 @@ async fn call(
                 results: results.len(),
                 deadline,
             };
-            let (shared, waiter) = (Arc::clone(peer.shared()), peer.waiter());
+            let (shared, asker) = (Arc::clone(peer.shared()), peer.asker(&signal));
             let work = Work::Typed(call);
-            shared.ask(waiter, provider, work, deadline).await
+            shared.ask(&asker, provider, work, deadline).await
         }
         Err(Unbound::Nobody) => Err(CallError::NoProvider),
         Err(Unbound::Differs(why)) => return Err(Error::msg(why)),

@@ -1,10 +1,11 @@
 //! `arje:bus/bus`: calls to whoever provides a capability.
 
-use crate::calls::Call;
 use crate::calls::peer::{Current, Peer};
+use crate::calls::{Asker, Call};
 use crate::capability::Capability;
 use crate::ctx::Ctx;
 use crate::event::{Ask, EnteInfo as Entry, EventKind};
+use crate::host::Shared;
 use arje_bus::{
     CallError, Caller as Who, DEFAULT_DEADLINE, EnteState as State, HandlerError as Handler,
     Origin as Place,
@@ -152,10 +153,10 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>) -> Result<()> {
     bus.func_wrap_async(
         "invoke",
         |store, (capability, payload, deadline_ms): (Capability, Vec<u8>, u64)| {
-            let call = call(&store.data().peer, &capability, payload, deadline_ms);
+            let call = call(store.data(), &capability, payload, deadline_ms);
             Box::new(async move {
                 let answer = match call {
-                    Some((shared, waiter, call)) => shared.invoke(waiter, call).await,
+                    Some((shared, asker, call)) => shared.invoke(&asker, call).await,
                     None => Err(CallError::NoProvider), // a name that no Card can have
                 };
                 Ok((answer.map_err(InvokeError::from),))
@@ -191,11 +192,12 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>) -> Result<()> {
 type Asked = Result<oneshot::Receiver<Result<(), String>>, RegisterError>;
 
 fn call(
-    peer: &Peer,
+    ctx: &Ctx,
     capability: &Capability,
     payload: Vec<u8>,
     deadline_ms: u64,
-) -> Option<(Arc<crate::host::Shared>, crate::calls::Waiter, Call)> {
+) -> Option<(Arc<Shared>, Asker, Call)> {
+    let peer = &ctx.peer;
     let wanted = match deadline_ms {
         0 => DEFAULT_DEADLINE,
         ms => Duration::from_millis(ms),
@@ -206,7 +208,8 @@ fn call(
         payload,
         deadline: peer.deadline(wanted),
     };
-    Some((Arc::clone(peer.shared()), peer.waiter(), call))
+    let asker = peer.asker(&ctx.signal);
+    Some((Arc::clone(peer.shared()), asker, call))
 }
 
 /// Those of the Card's `provides`.

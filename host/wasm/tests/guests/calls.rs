@@ -3,7 +3,7 @@
 use crate::rig::{Rig, card, card_for, pin_of};
 use arje_bus::{CallError, Caller, HandlerError, Origin, Place, Provider};
 use arje_card::{Capability, Card, InterfaceId, Payload, Supervision};
-use arje_wasm::{Ask, Call, End, EventKind};
+use arje_wasm::{Ask, Call, End, EventKind, InvokeError, StopReason};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -257,13 +257,7 @@ fn a_process_is_answered_and_known_for_what_it_is() {
 fn what_only_the_core_loop_can_do_is_asked_of_it() {
     let rig = Rig::new();
     let one = rig.serve(peer("one", 1));
-    let told = |command: &'static str| {
-        let (host, id) = (Arc::clone(&rig.host), one.id);
-        thread::spawn(move || {
-            let call = host.invoke(id, COMMAND, command.into());
-            String::from_utf8(host.workers().block_on(call).unwrap()).unwrap()
-        })
-    };
+    let told = |command| told(&rig, &one, command);
     let asked = || match rig
         .wait(&one, |kind| matches!(kind, EventKind::Asks(_)))
         .kind
@@ -282,10 +276,10 @@ fn what_only_the_core_loop_can_do_is_asked_of_it() {
     };
     assert_eq!((adds, removes), (vec![], vec![endpoint(1)]));
     reply.send(Ok(())).unwrap();
-    assert_eq!(answer.join().unwrap(), "ok");
+    assert_eq!(answer.join().unwrap().unwrap(), "ok");
     // What the Card does not list is not even asked for.
     for command in ["announce 2", "offer 2", "take-back 2"] {
-        let answer = told(command).join().unwrap();
+        let answer = told(command).join().unwrap().unwrap();
         assert!(answer.starts_with("RegisterError::NotInCard"), "{answer}");
     }
     let answer = told("announce 1");
@@ -294,7 +288,7 @@ fn what_only_the_core_loop_can_do_is_asked_of_it() {
     };
     reply.send(Err("it is being stopped".into())).unwrap();
     assert_eq!(
-        answer.join().unwrap(),
+        answer.join().unwrap().unwrap(),
         "RegisterError::NotNow(\"it is being stopped\")"
     );
     // A native provider is the core loop's to reach, with the same reasons.
@@ -322,14 +316,98 @@ fn what_only_the_core_loop_can_do_is_asked_of_it() {
     assert_eq!((provider, call.payload), (native.id, b"hello".to_vec()));
     assert_eq!(call.caller.card.unwrap().id, one.id);
     reply.send(Ok(b"from far".to_vec())).unwrap();
-    assert_eq!(answer.join().unwrap(), "from far");
+    assert_eq!(answer.join().unwrap().unwrap(), "from far");
     let answer = told("invoke 5 0 hello");
     drop(asked());
-    assert_eq!(answer.join().unwrap(), "error: InvokeError::ProviderDied");
     assert_eq!(
-        told("invoke 5 1 hello").join().unwrap(),
+        answer.join().unwrap().unwrap(),
+        "error: InvokeError::ProviderDied"
+    );
+    assert_eq!(
+        told("invoke 5 1 hello").join().unwrap().unwrap(),
         "error: InvokeError::Deadline"
     );
+}
+
+#[test]
+fn many_callers_are_all_answered_once() {
+    let rig = Rig::new();
+    let provider = rig.serve(peer("provider", 1));
+    let callers: Vec<Card> = (2..8).map(|n| rig.serve(peer("caller", n))).collect();
+    let told: Vec<_> = callers
+        .iter()
+        .map(|caller| told(&rig, caller, "many 3000 1 0 echo x"))
+        .collect();
+    for answer in told {
+        assert_eq!(answer.join().unwrap(), Ok("x".into()));
+    }
+    assert_eq!(
+        rig.has_call(&callers[0], 1, "calls"),
+        "18001",
+        "and this one"
+    );
+    drop(provider);
+}
+
+/// Has a component told what to do, on a thread of its own.
+fn told(
+    rig: &Rig,
+    card: &Card,
+    command: &'static str,
+) -> thread::JoinHandle<Result<String, InvokeError>> {
+    let (host, id) = (Arc::clone(&rig.host), card.id);
+    thread::spawn(move || {
+        let call = host.invoke(id, COMMAND, command.into());
+        let answer = host.workers().block_on(call)?;
+        Ok(String::from_utf8(answer).unwrap())
+    })
+}
+
+#[test]
+fn whatever_happens_to_the_provider_every_call_ends() {
+    let rig = Rig::new();
+    let provider = rig.serve(peer("provider", 1));
+    let callers: Vec<Card> = (2..5).map(|n| rig.serve(peer("caller", n))).collect();
+    for round in 0..30_u64 {
+        let told: Vec<_> = callers
+            .iter()
+            .map(|caller| told(&rig, caller, "many 500 1 0 echo x"))
+            .collect();
+        // Killed at another moment each time: between calls, in one, or when all are through.
+        let until = Instant::now() + Duration::from_micros(100 * round);
+        while Instant::now() < until {
+            thread::yield_now();
+        }
+        rig.kill(&provider).unwrap();
+        assert_eq!(rig.end_of(&provider), End::Killed);
+        for answer in told {
+            let answer = answer.join().unwrap().unwrap();
+            let expected = [
+                "x",
+                "error: InvokeError::ProviderDied",
+                "error: InvokeError::NoProvider",
+            ];
+            assert!(expected.contains(&answer.as_str()), "{answer}");
+        }
+        rig.start_ready(&provider);
+    }
+}
+
+#[test]
+fn a_call_made_on_the_spot_leaves_timers_and_stops_to_their_time() {
+    let rig = Rig::new();
+    let (one, two) = (rig.serve(peer("one", 1)), rig.serve(peer("two", 2)));
+    // Called all the time, it still hears that it is to stop.
+    let busy = told(&rig, &one, "many 4000000000 2 0 echo x");
+    let end = Instant::now() + crate::rig::DEADLINE;
+    while rig.tell(&two, "calls") == "0" {
+        assert!(Instant::now() < end, "nobody calls");
+    }
+    rig.stop(&two, StopReason::Requested).unwrap();
+    assert_eq!(rig.end_of(&two), End::Exited(0));
+    rig.kill(&one).unwrap();
+    assert_eq!(rig.end_of(&one), End::Killed);
+    assert_eq!(busy.join().unwrap(), Err(InvokeError::ProviderDied));
 }
 
 // --- by type -----------------------------------------------------------------------------------
@@ -389,7 +467,7 @@ pub fn typed_client() {
     assert!(matches!(rig.end_of(&provider), End::Trapped { .. }));
     // Where the function cannot say it, the caller traps.
     let call = rig.invoke(&client, COMMAND, b"text x");
-    assert_eq!(call, Err(arje_wasm::InvokeError::ProviderDied));
+    assert_eq!(call, Err(InvokeError::ProviderDied));
     let End::Trapped { message, .. } = rig.end_of(&client) else {
         panic!("no trap");
     };
