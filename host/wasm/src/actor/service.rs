@@ -190,7 +190,10 @@ async fn rest(
     };
     match bay.take().await {
         Back::Body(body) => Ok((body, next)),
-        Back::Over(end) => Err(end),
+        Back::Over(body, end) => {
+            body.into_iter().for_each(|body| actor.leave(body));
+            Err(end)
+        }
         Back::Underway(underway) => Ok((carry_on(actor, underway).await?, next)),
     }
 }
@@ -205,9 +208,16 @@ async fn carry_on(actor: &Actor, underway: Underway) -> Result<Box<Body>, End> {
     } = underway;
     let deadline = Some(actor.call_deadline());
     let (body, answered) = actor.bounded(call, &signal, name, deadline).await?;
-    let answered = answered.map_err(|error| end_of(&error))?;
-    let _ = reply.send(answer_of(answered)); // the caller may have gone
-    Ok(body)
+    match answered {
+        Ok(answered) => {
+            let _ = reply.send(answer_of(answered)); // the caller may have gone
+            Ok(body)
+        }
+        Err(error) => {
+            actor.leave(body);
+            Err(end_of(&error))
+        }
+    }
 }
 
 async fn on_timer(

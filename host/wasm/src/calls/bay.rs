@@ -48,8 +48,8 @@ pub(crate) enum Back {
     Body(Box<Body>),
     /// A call that did not end at once.
     Underway(Underway),
-    /// The end of its life.
-    Over(End),
+    /// The end of its life, and the body, if there is one left.
+    Over(Option<Box<Body>>, End),
 }
 
 /// A call that did not end at once.
@@ -208,8 +208,8 @@ impl Shared {
                 Attempt::Answered(answer_of(reply))
             }
             Ok(Poll::Ready((body, Err(error)))) => {
-                drop(body);
-                control.bay.leave(Back::Over(end_of(&error)));
+                let end = end_of(&error);
+                control.bay.leave(Back::Over(Some(body), end));
                 Attempt::Answered(Err(InvokeError::ProviderDied))
             }
             Ok(Poll::Pending) => {
@@ -225,7 +225,7 @@ impl Shared {
             Err(panic) => {
                 drop(call);
                 let message = panic_message(panic.as_ref());
-                control.bay.leave(Back::Over(End::HostPanic(message)));
+                control.bay.leave(Back::Over(None, End::HostPanic(message)));
                 Attempt::Answered(Err(InvokeError::ProviderDied))
             }
         }
