@@ -6,7 +6,7 @@ use crate::bus::View;
 use crate::natives::Who;
 use arje_bus::CallError;
 use arje_card::{Id, Payload};
-use arje_supervisor::{EventKind, ReadyBy, Report};
+use arje_supervisor::{ReadyBy, Report};
 use arje_wasm::{Ask, EnteInfo};
 
 impl Core {
@@ -39,17 +39,6 @@ impl Core {
             }
             Ask::List { after, reply } => drop(reply.send(self.entes_after(after))),
         }
-    }
-
-    /// Tells the supervisor what an incarnation says; else why it does not take that.
-    fn report(&mut self, who: Who, report: Report) -> Result<(), String> {
-        let Who { id, incarnation } = who;
-        let kind = EventKind::Report {
-            id,
-            incarnation,
-            report,
-        };
-        self.step(kind).map_err(|refusal| refusal.to_string())
     }
 
     /// A page of all Entes, as components see them.

@@ -98,7 +98,7 @@ impl Core {
     }
 
     /// Tells the supervisor what an incarnation says; else why it does not take that.
-    fn report(&mut self, who: Who, report: Report) -> Result<(), String> {
+    pub(super) fn report(&mut self, who: Who, report: Report) -> Result<(), String> {
         let Who { id, incarnation } = who;
         let kind = EventKind::Report {
             id,
