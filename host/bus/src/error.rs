@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::MAX_TEXT;
+use crate::limits::{MAX_FINDINGS, MAX_TEXT};
 use crate::wire::wire_enum;
 
 wire_enum! {
@@ -40,8 +40,16 @@ pub struct BusError {
 impl BusError {
     /// With this message, cut at [`MAX_TEXT`] bytes.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        let mut message = message.into();
-        message.truncate(message.floor_char_boundary(MAX_TEXT));
+        Self::cut(code, message.into(), MAX_TEXT)
+    }
+
+    /// That a Card is not taken in, with everything that is wrong with it, cut at [`MAX_FINDINGS`] bytes.
+    pub fn of_findings(findings: String) -> Self {
+        Self::cut(ErrorCode::BadRequest, findings, MAX_FINDINGS)
+    }
+
+    fn cut(code: ErrorCode, mut message: String, most: usize) -> Self {
+        message.truncate(message.floor_char_boundary(most));
         Self { code, message }
     }
 }

@@ -10,6 +10,9 @@ pub const MAX_LABEL: usize = 256;
 /// Bytes of a path, as in the kernel (`PATH_MAX`, limits.h).
 pub const MAX_PATH: usize = 4096;
 
+/// Bytes of the name of a file, as in the kernel (`NAME_MAX`, limits.h).
+pub const MAX_FILE_NAME: usize = 255;
+
 /// Records that one request for logs can ask for; more than any Ente's are kept.
 pub const MAX_LOG_LINES: u32 = 10_000;
 
@@ -24,6 +27,9 @@ pub const MAX_PROVIDES: usize = 32;
 
 /// Bytes of each text that the server sends along with something (a capability, a cause, an error message).
 pub const MAX_TEXT: usize = 512;
+
+/// Bytes of the list of everything that is wrong with a Card.
+pub const MAX_FINDINGS: usize = 16 * 1024;
 
 /// Capabilities that one request names: as many as an Ente may add at run time.
 pub const MAX_NAMED: usize = 256;

@@ -6,7 +6,7 @@ use arje_card::Id;
 use serde::{Deserialize, Serialize};
 
 use crate::calling::{Announce, Answer, Invoke, UpdateCapabilities};
-use crate::limits::{MAX_LABEL, MAX_LOG_LINES, MAX_PATH};
+use crate::limits::{MAX_FILE_NAME, MAX_LABEL, MAX_LOG_LINES, MAX_PATH};
 use crate::wire::{maybe_id, wire_enum};
 
 wire_enum! {
@@ -106,6 +106,33 @@ pub struct SwitchRoot {
     pub init: Option<String>,
 }
 
+/// Asks for a new Ente.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunCard {
+    /// Its Card as JSON, with everything below it in `genesis`.
+    pub card: String,
+}
+
+/// Names a file with a Card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardFile {
+    /// The name of the file, without a folder.
+    pub name: String,
+}
+
+impl CardFile {
+    fn check(&self) -> Result<(), String> {
+        let name = &self.name;
+        let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
+        if is_plain && name.len() <= MAX_FILE_NAME {
+            return Ok(());
+        }
+        Err(format!(
+            "name: not the name of a file: at most {MAX_FILE_NAME} bytes, without `/`, and no dot in front"
+        ))
+    }
+}
+
 wire_enum! {
     /// What can be asked for. [`Request::RESERVED`] has the numbers of those to come.
     #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +176,14 @@ wire_enum! {
         18 => Invoke(invoke: Invoke),
         /// Answer a call that came on this connection.
         19 => Answer(answer: Answer),
+        /// Take in a Card, below the caller's Ente.
+        20 => RunCard(run: RunCard),
+        /// Take in the Card in a file of the folder for such (`/etc/arje/cards.d`).
+        21 => SpawnCardFromDisk(file: CardFile),
+        /// Stop what came from such a file, with everything below it, and forget it.
+        22 => StopCardFromDisk(file: CardFile),
+        /// Stop an Ente with everything below it, and forget it.
+        32 => Remove(target: Target),
     }
 }
 
@@ -156,9 +191,6 @@ impl Request {
     /// Numbers of requests that are part of the protocol and not of this version of it.
     pub const RESERVED: &'static [(u32, &'static str)] = &[
         (15, "Debug"),
-        (20, "RunCard"),
-        (21, "SpawnCardFromDisk"),
-        (22, "StopCardFromDisk"),
         (23, "Deploy"),
         (24, "SetCpuWeight"),
         (25, "SetIoWeight"),
@@ -168,7 +200,6 @@ impl Request {
         (29, "Suspend"),
         (30, "Hibernate"),
         (31, "Checkpoint"),
-        (32, "Remove"),
     ];
 
     /// Whether every value is within its bounds.
@@ -180,6 +211,7 @@ impl Request {
             Self::EnteStatus(target)
             | Self::EnteTelemetry(target)
             | Self::Start(target)
+            | Self::Remove(target)
             | Self::Restart(target) => check_target(target),
             Self::Stop(stop) => check_target(&stop.target),
             Self::KillEnte(kill) => check_target(&kill.target),
@@ -200,11 +232,13 @@ impl Request {
                     .as_ref()
                     .map_or(Ok(()), |init| check_path("init", init))
             }
+            Self::SpawnCardFromDisk(file) | Self::StopCardFromDisk(file) => file.check(),
             Self::Announce(announce) => announce.check(),
             Self::UpdateCapabilities(update) => update.check(),
             // What is too large in a call is an outcome of the call.
             Self::Invoke(_)
             | Self::Answer(_)
+            | Self::RunCard(_)
             | Self::WhoAmI
             | Self::ListEntes(_)
             | Self::PowerOff(_)

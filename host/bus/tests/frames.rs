@@ -2,7 +2,7 @@
 
 use arje_bus::limits::{MAX_FRAME, MAX_LABEL, MAX_LOG_LINES, MAX_NAMED, MAX_PATH, MAX_TEXT};
 use arje_bus::{
-    Announce, Answer, Broken, Call, CallError, CallFrom, CallId, CallOrigin, FrameReader,
+    Announce, Answer, Broken, Call, CallError, CallFrom, CallId, CallOrigin, CardFile, FrameReader,
     HandlerError, Hello, HelloAnswer, Logs, MAX_PAYLOAD, Request, RequestFrame, ServerFrame,
     StopEnte, SwitchRoot, Target, Undecodable, decode, encode,
 };
@@ -114,7 +114,9 @@ fn values_out_of_bounds_are_named() {
             follow: false,
         })
     };
+    let file = |name: &str| Request::SpawnCardFromDisk(CardFile { name: name.into() });
     for good in [
+        file("web.card.json"),
         Request::Start(target(MAX_LABEL)),
         switch(&path(MAX_PATH - 1), None),
         logs(MAX_LOG_LINES),
@@ -127,6 +129,11 @@ fn values_out_of_bounds_are_named() {
         ("new_root: ", switch("new", None)),
         ("init: ", switch("/new", Some("/a\0b".into()))),
         ("lines: ", logs(MAX_LOG_LINES + 1)),
+        ("name: ", file("")),
+        ("name: ", file("..")),
+        ("name: ", file("../seed.card.json")),
+        ("name: ", file(".hidden")),
+        ("name: ", file(&"x".repeat(256))),
         (
             "capabilities: ",
             Request::Announce(Announce {

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use arje_bus::{
-    Announce, Answer, BusError, Call, CallError, CallFrom, CallId, CallOrigin, EntePage, EnteState,
-    EnteStatus, EnteSummary, ErrorCode, Event, Exit, ExitKind, Filter, HandlerError, Happening,
-    Hello, HelloAnswer, Identity, Invoke, Invoked, KillEnte, ListEntes, Log, LogEntry, LogLine,
-    LogRecord, LogSource, Logs, LostLines, Notice, PayloadKind, Process, Reply, Request,
-    RequestFrame, Response, Rights, ServerFrame, StopEnte, Subscribe, SwitchRoot, Target,
+    Announce, Answer, BusError, Call, CallError, CallFrom, CallId, CallOrigin, CardFile, EntePage,
+    EnteState, EnteStatus, EnteSummary, ErrorCode, Event, Exit, ExitKind, Filter, HandlerError,
+    Happening, Hello, HelloAnswer, Identity, Invoke, Invoked, KillEnte, ListEntes, Log, LogEntry,
+    LogLine, LogRecord, LogSource, Logs, LostLines, Notice, PayloadKind, Process, Reply, Request,
+    RequestFrame, Response, Rights, RunCard, ServerFrame, StopEnte, Subscribe, SwitchRoot, Target,
     Telemetry, Transition, UpdateCapabilities, Versions, Welcome, decode, encode,
 };
 use arje_card::{Capability, Id, InterfaceId};
@@ -120,6 +120,16 @@ fn requests() {
     for (request, bytes) in cases {
         golden(&request, &bytes);
     }
+}
+
+#[test]
+fn requests_about_cards() {
+    let run = RunCard { card: "{}".into() };
+    let file = || CardFile { name: "w".into() };
+    golden(&Request::RunCard(run), "14 027b7d");
+    golden(&Request::SpawnCardFromDisk(file()), "15 0177");
+    golden(&Request::StopCardFromDisk(file()), "16 0177");
+    golden(&Request::Remove(label()), "20 01 03776562");
 }
 
 fn endpoint() -> Capability {
@@ -519,7 +529,7 @@ fn all_numbers_are_known_here() {
         assert_eq!(distinct.len(), numbers.len(), "{numbers:?}");
         numbers.len()
     };
-    assert_eq!(count(Request::NUMBERS), 19);
+    assert_eq!(count(Request::NUMBERS), 23);
     assert_eq!(count(Response::NUMBERS), 8);
     assert_eq!(count(Event::NUMBERS), 11);
     assert_eq!(count(ServerFrame::NUMBERS), 4);

@@ -9,6 +9,7 @@ mod invoke;
 mod leaving;
 mod notify;
 mod resume;
+mod spawn;
 mod switch_root;
 
 pub use resume::{Beginning, Left};
@@ -26,11 +27,13 @@ use crate::poller::{Poller, Ready};
 use crate::watchdog::Watchdog;
 use arje_card::{Card, Id};
 use arje_native::Reaper;
+use arje_native::cgroup::Support;
 use arje_supervisor::{Action, Cause, Event, EventKind, Millis, Refusal, State, Supervisor};
 use coming_up::ComingUp;
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long lines for the console and pipes of new processes wait for programs that are starting, milliseconds. A start
@@ -60,6 +63,10 @@ pub struct MachineParts {
     pub shutdown: Duration,
     /// What SIGQUIT does to the core; nothing, except on a machine booted to see it.
     pub crash: Option<Crash>,
+    /// What its cgroups can enforce.
+    pub support: Support,
+    /// The folder with Cards that can be spawned by the name of their file.
+    pub cards: PathBuf,
 }
 
 /// How the loop ended.

@@ -120,6 +120,8 @@ fn run(args: &Args) -> Result<bool, String> {
         hardware: Hardware::new(&mut poller, None),
         shutdown: down::DEFAULT,
         crash: None,
+        support: cgroups.support,
+        cards: wiring::cards_folder(),
     };
     let mode = Mode::Dev(args.run_for);
     let mut core = Core::new(bodies, poller, console.clone(), mode, machine);

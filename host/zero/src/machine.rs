@@ -199,6 +199,8 @@ fn run(
         hardware: Hardware::new(&mut poller, (!timeout.is_zero()).then_some(timeout)),
         shutdown: cmdline.shutdown.unwrap_or(down::DEFAULT),
         crash: cmdline.debug,
+        support: cgroups.support,
+        cards: wiring::cards_folder(),
     };
     let mut core = Core::new(bodies, poller, console.clone(), Mode::Machine, machine);
     core.attach_notify(notify);

@@ -1,6 +1,6 @@
 //! Finding, reading and completing the Seed Card.
 
-use arje_card::{Card, LoadError, Reading};
+use arje_card::{Card, Format, LoadError, Reading};
 use arje_native::cgroup::Support;
 use arje_verify::{Findings, Machine, judge};
 use std::fmt;
@@ -71,15 +71,38 @@ pub fn load(path: &Path, session: Option<&str>, support: &Support) -> Result<See
     })
 }
 
-/// A file with a Card that can be booted, and what is odd about it.
-fn read(path: &Path, support: &Support) -> Result<(Card, Vec<String>), BadSeed> {
-    let reading = match Reading::load(path) {
-        Ok(reading) => reading,
+/// A file with a Card that can be brought to life here, and what is odd about it.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn read(path: &Path, support: &Support) -> Result<(Card, Vec<String>), BadSeed> {
+    match Reading::load(path) {
+        Ok(reading) => judged(reading, path, support),
         Err(LoadError::Invalid { report, .. }) => {
-            return Err(BadSeed::of(path, &Findings::of_report(&report)));
+            Err(BadSeed::of(path, &Findings::of_report(&report)))
         }
-        Err(error) => return Err(BadSeed(vec![error.to_string()])),
-    };
+        Err(error) => Err(BadSeed(vec![error.to_string()])),
+    }
+}
+
+/// As [`read`], of a text in JSON that came as `name`.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn parse(text: &str, name: &Path, support: &Support) -> Result<(Card, Vec<String>), BadSeed> {
+    match Reading::parse(text.as_bytes(), Format::Json) {
+        Ok(reading) => judged(reading, name, support),
+        Err(report) => Err(BadSeed::of(name, &Findings::of_report(&report))),
+    }
+}
+
+fn judged(
+    reading: Reading,
+    path: &Path,
+    support: &Support,
+) -> Result<(Card, Vec<String>), BadSeed> {
     let findings = judge(&reading, Machine::This(support));
     if !findings.problems.is_empty() {
         return Err(BadSeed::of(path, &findings));

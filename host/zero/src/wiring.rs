@@ -173,3 +173,9 @@ pub fn fingerprint() -> Result<Sha256, String> {
         arje_engine::engine().map_err(|error| format!("cannot make the engine: {error}"))?;
     Ok(arje_engine::fingerprint(&engine).into())
 }
+
+/// The folder with Cards that can be spawned by the name of their file.
+#[must_use]
+pub fn cards_folder() -> PathBuf {
+    std::env::var_os("ARJE_CARDS_DIR").map_or_else(|| "/etc/arje/cards.d".into(), PathBuf::from)
+}

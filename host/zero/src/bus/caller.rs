@@ -67,12 +67,7 @@ impl Caller {
     /// What it may do beyond reading. `owner_uid` is the user of this very program: 0 on a machine.
     #[must_use]
     pub fn rights(&self, owner_uid: u32) -> Rights {
-        let trusted_user = self.uid == 0 || self.uid == owner_uid;
-        let all = trusted_user
-            && self
-                .ente
-                .as_ref()
-                .is_none_or(|member| is_unconfined(&member.card));
+        let all = self.is_unrestricted(owner_uid);
         let holds = |capability: Capability| {
             all || self
                 .ente
@@ -84,6 +79,19 @@ impl Caller {
             power: holds(Capability::Power),
             switch_root: holds(Capability::SwitchRoot),
         }
+    }
+
+    /// Whether it is user 0, or in dev mode the user of this program.
+    #[must_use]
+    pub fn is_trusted_user(&self, owner_uid: u32) -> bool {
+        self.uid == 0 || self.uid == owner_uid
+    }
+
+    /// Whether it may everything: such a user, and under no restriction by a Card.
+    #[must_use]
+    pub fn is_unrestricted(&self, owner_uid: u32) -> bool {
+        let member = self.ente.as_ref();
+        self.is_trusted_user(owner_uid) && member.is_none_or(|member| is_unconfined(&member.card))
     }
 
     /// Whether its Ente still lives the life in which it connected. What outlives its Ente has no
@@ -114,7 +122,7 @@ impl Caller {
 
 /// Whether an Ente's processes are under no restriction at all: user 0 among them owns the machine
 /// with the bus and without it.
-fn is_unconfined(card: &Card) -> bool {
+pub fn is_unconfined(card: &Card) -> bool {
     let soma = &card.soma;
     matches!(card.payload, Payload::Native(_))
         && card.permissions.networking == Networking::Full

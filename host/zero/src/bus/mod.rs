@@ -15,6 +15,7 @@ mod log;
 mod peer;
 mod quota;
 mod router;
+mod spawn;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -25,6 +26,7 @@ pub use event::{Change, event};
 pub use limits::REQUEST_BATCH;
 pub use peer::Peer;
 pub use router::{Decision, Power, Task, route};
+pub use spawn::may_spawn;
 pub use view::{Running, View, cause_text, note};
 
 use crate::logs::Logs;

@@ -106,7 +106,12 @@ fn decide(caller: &Caller, request: &Request, view: &View<'_>) -> Result<Decisio
         Request::SwitchRoot(switch) => Decision::Do(Task::SwitchRoot(switch.clone())),
         Request::Announce(announce) => offer(caller, view, &announce.capabilities)?,
         Request::UpdateCapabilities(update) => offer(caller, view, &update.adds)?,
-        Request::Invoke(_) | Request::Answer(_) => Decision::Allow,
+        Request::Invoke(_)
+        | Request::Answer(_)
+        | Request::RunCard(_)
+        | Request::SpawnCardFromDisk(_)
+        | Request::StopCardFromDisk(_) => Decision::Allow,
+        Request::Remove(target) => command(view, target, Command::Remove)?,
     })
 }
 
@@ -206,9 +211,14 @@ impl Right {
             | Request::UpdateCapabilities(_)
             | Request::Invoke(_)
             | Request::Answer(_) => None,
-            Request::Start(_) | Request::Stop(_) | Request::Restart(_) | Request::KillEnte(_) => {
-                Some(Right::Spawn)
-            }
+            Request::Start(_)
+            | Request::Stop(_)
+            | Request::Restart(_)
+            | Request::KillEnte(_)
+            | Request::RunCard(_)
+            | Request::SpawnCardFromDisk(_)
+            | Request::StopCardFromDisk(_)
+            | Request::Remove(_) => Some(Right::Spawn),
             Request::PowerOff(_) | Request::Reboot(_) | Request::Halt(_) => Some(Right::Power),
             Request::Reexec | Request::SwitchRoot(_) => Some(Right::SwitchRoot),
         }
@@ -260,5 +270,9 @@ fn name(request: &Request) -> &'static str {
         Request::UpdateCapabilities(_) => "UpdateCapabilities",
         Request::Invoke(_) => "Invoke",
         Request::Answer(_) => "Answer",
+        Request::RunCard(_) => "RunCard",
+        Request::SpawnCardFromDisk(_) => "SpawnCardFromDisk",
+        Request::StopCardFromDisk(_) => "StopCardFromDisk",
+        Request::Remove(_) => "Remove",
     }
 }

@@ -54,6 +54,9 @@ impl Core {
             Request::UpdateCapabilities(update) => {
                 self.offer(caller, update.adds, update.removes)?;
             }
+            Request::RunCard(run) => self.run_card(caller, &run.card)?,
+            Request::SpawnCardFromDisk(file) => self.spawn_card_from_disk(caller, &file.name)?,
+            Request::StopCardFromDisk(file) => self.stop_card_from_disk(caller, &file.name)?,
             // Decided otherwise (`bus/router.rs`).
             _ => {
                 return Err(BusError::new(

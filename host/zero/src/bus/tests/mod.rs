@@ -2,6 +2,7 @@
 
 mod calls;
 mod rights;
+mod spawn;
 
 use super::caller::Caller;
 use super::limits::{MAX_INBOUND, MAX_OUTBOUND, MAX_PER_OWNER, MAX_SUBSCRIPTIONS, SMALL_FRAME};

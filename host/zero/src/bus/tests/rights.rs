@@ -22,11 +22,11 @@ pub fn card(label: &str, change: impl FnOnce(&mut Card)) -> Arc<Card> {
     Arc::new(card)
 }
 
-fn with_bus(card: &mut Card) {
+pub fn with_bus(card: &mut Card) {
     card.permissions.ipc.allow = vec!["wit-v1".into()];
 }
 
-fn unconfined(card: &mut Card) {
+pub fn unconfined(card: &mut Card) {
     with_bus(card);
     card.permissions.networking = Networking::Full;
     card.permissions.filesystem = Filesystem::ReadWrite;
@@ -114,6 +114,8 @@ fn requests() -> Vec<(Request, Option<Capability>)> {
         call: arje_bus::CallId([0; 16]),
         result: Ok(vec![]),
     };
+    let run = arje_bus::RunCard { card: "{}".into() };
+    let file = || arje_bus::CardFile { name: "web".into() };
     let spawn = Some(Capability::Spawn);
     let power = Some(Capability::Power);
     let root = Some(Capability::SwitchRoot);
@@ -128,12 +130,16 @@ fn requests() -> Vec<(Request, Option<Capability>)> {
         (stop(false), spawn.clone()),
         (stop(true), spawn.clone()),
         (Request::Restart(target()), spawn.clone()),
-        (kill, spawn),
+        (kill, spawn.clone()),
         (Request::PowerOff(true), power.clone()),
         (Request::Reboot(false), power.clone()),
         (Request::Halt(false), power),
         (Request::Reexec, root.clone()),
         (Request::SwitchRoot(switch), root),
+        (Request::RunCard(run), spawn.clone()),
+        (Request::SpawnCardFromDisk(file()), spawn.clone()),
+        (Request::StopCardFromDisk(file()), spawn.clone()),
+        (Request::Remove(target()), spawn),
         (Request::Invoke(invoke), None),
         (Request::Answer(answer), None),
     ]
