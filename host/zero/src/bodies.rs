@@ -1,6 +1,7 @@
 //! Carries out what the supervisor wants: starts, stops and kills components and processes, and
 //! turns what becomes of them into the supervisor's reports.
 
+mod routes;
 mod starting;
 
 use crate::bus::Running;
@@ -9,8 +10,8 @@ use crate::logs::{LeftPipe, Logs, Paused};
 use crate::natives::{Natives, Told, Who, start_failed};
 use crate::poller::Poller;
 use crate::workers::{self, Workers};
-use arje_bus::{Place, Provider, Routes, Telemetry};
-use arje_card::{Capability, Card, CardKind, Id, Payload};
+use arje_bus::{Routes, Telemetry};
+use arje_card::{Card, CardKind, Id, Payload};
 use arje_supervisor::{
     Command, ExitStatus, Incarnation, ReadyBy, Report, StopReason as Why, TrapKind,
 };
@@ -321,31 +322,6 @@ impl Bodies {
                 incarnated,
             }));
         }
-    }
-
-    /// From now on calls to this capability may go to this Ente.
-    pub fn provided(&self, card: &Card, capability: Capability) {
-        let place = match Bodies::is_component(card) {
-            true => Place::Component,
-            false => Place::Process,
-        };
-        let provider = Provider {
-            id: card.id,
-            priority: card.priority,
-            place,
-        };
-        self.routes.provide(capability, provider);
-    }
-
-    /// From now on calls to this capability may no longer go to this Ente.
-    pub fn withdrawn(&self, capability: &Capability, by: Id) {
-        self.routes.withdraw(capability, by);
-    }
-
-    /// Who is to answer the next call to this capability.
-    #[must_use]
-    pub fn provider(&self, capability: &Capability) -> Option<Provider> {
-        self.routes.resolve(capability)
     }
 
     /// Something has happened behind a watched token.

@@ -30,6 +30,7 @@ use arje_native::Reaper;
 use arje_native::cgroup::Support;
 use arje_supervisor::{Action, Cause, Event, EventKind, Millis, Refusal, State, Supervisor};
 use coming_up::ComingUp;
+use invoke::Answered;
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
 use std::io;
@@ -106,6 +107,8 @@ pub struct Core {
     coming_up: ComingUp,
     /// The socket for requests, where there is one.
     bus: Option<Bus>,
+    /// What components have answered to peers on it.
+    answered: Answered,
     /// The user of this program.
     owner_uid: u32,
     /// A hand-over to another image under way, and how many there were.
@@ -147,6 +150,7 @@ impl Core {
             reap_again: false,
             coming_up: ComingUp::default(),
             bus: None,
+            answered: Answered::default(),
             owner_uid: nix::unistd::geteuid().as_raw(),
             handover: None,
             moving: None,
@@ -276,6 +280,7 @@ impl Core {
             }
             Ready::Woken => {
                 self.take_wasm_events();
+                self.take_answers();
                 self.wake_bus();
                 if self.reap_again {
                     self.reap();

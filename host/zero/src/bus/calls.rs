@@ -27,10 +27,6 @@ pub enum Waiter {
         serial: u32,
     },
     /// A component, which hears of it by this.
-    #[expect(
-        dead_code,
-        reason = "components reach processes with their own side of calls"
-    )]
     Component(Box<dyn FnOnce(Outcome) + Send>),
 }
 

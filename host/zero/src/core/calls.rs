@@ -2,9 +2,8 @@
 
 use super::Core;
 use super::notify::Alive;
-use crate::bus::View;
+use crate::bus::{Question, View, Waiter};
 use crate::natives::Who;
-use arje_bus::CallError;
 use arje_card::{Id, Payload};
 use arje_supervisor::{ReadyBy, Report};
 use arje_wasm::{Ask, EnteInfo};
@@ -14,7 +13,20 @@ impl Core {
     pub(super) fn answer_component(&mut self, who: Who, ask: Ask) {
         // Whoever asked may be gone meanwhile; then nobody takes the answer.
         match ask {
-            Ask::Invoke { reply, .. } => drop(reply.send(Err(CallError::NoProvider))),
+            Ask::Invoke {
+                provider,
+                call,
+                reply,
+            } => {
+                let question = Question {
+                    caller: call.caller,
+                    capability: call.capability,
+                    payload: call.payload,
+                    deadline: self.millis_of(call.deadline),
+                };
+                let tell = move |outcome| drop(reply.send(outcome));
+                self.send_call(provider, question, Waiter::Component(Box::new(tell)));
+            }
             Ask::Announce {
                 capabilities,
                 reply,

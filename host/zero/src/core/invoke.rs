@@ -8,7 +8,12 @@ use arje_bus::{
     BusError, CallError, ErrorCode, Invoke, MAX_PAYLOAD, Place, Request, RequestFrame, Response,
 };
 use arje_card::{Capability, Id};
-use arje_supervisor::{EventKind, ReadyBy, Report};
+use arje_supervisor::{EventKind, Millis, ReadyBy, Report};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What components have answered to peers, and the loop has not taken.
+pub(super) type Answered = Arc<Mutex<Vec<(Waiter, Outcome)>>>;
 
 impl Core {
     pub(super) fn withdrawn(&mut self, capability: &Capability, by: Id) {
@@ -137,14 +142,45 @@ impl Core {
             Some(provider) if provider.place == Place::Process => {
                 self.send_call(provider.id, question, waiter);
             }
-            // Components take no calls from outside yet.
-            _ => self.settle_call(waiter, Err(CallError::NoProvider)),
+            Some(provider) => self.deliver(provider.id, question, waiter),
+            None => self.settle_call(waiter, Err(CallError::NoProvider)),
         }
         Ok(())
     }
 
+    /// Puts a call into a component's mailbox. Its answer comes on a thread of the Wasm host, and waits for the loop.
+    fn deliver(&mut self, provider: Id, question: Question, waiter: Waiter) {
+        let call = arje_wasm::Call {
+            caller: question.caller,
+            capability: question.capability,
+            payload: question.payload,
+            deadline: self.began + Duration::from_millis(question.deadline.0),
+        };
+        let (answered, wake) = (Arc::clone(&self.answered), self.poller.wake_handle());
+        self.bodies.deliver(provider, call, move |outcome| {
+            let mut answered = answered.lock().unwrap_or_else(PoisonError::into_inner);
+            answered.push((waiter, outcome));
+            wake.wake();
+        });
+    }
+
+    /// Tells peers what components have answered. There are at most as many as there are calls under way.
+    pub(super) fn take_answers(&mut self) {
+        let answered = self.answered.lock();
+        let answered = std::mem::take(&mut *answered.unwrap_or_else(PoisonError::into_inner));
+        for (waiter, outcome) in answered {
+            self.settle_call(waiter, outcome);
+        }
+    }
+
+    /// When it is, on the clock of the loop's events; not before it.
+    pub(super) fn millis_of(&self, at: Instant) -> Millis {
+        let nanos = at.saturating_duration_since(self.began).as_nanos();
+        Millis(nanos.div_ceil(1_000_000) as u64)
+    }
+
     /// Sends a call to a process that provides what is asked for.
-    fn send_call(&mut self, provider: Id, question: Question, waiter: Waiter) {
+    pub(super) fn send_call(&mut self, provider: Id, question: Question, waiter: Waiter) {
         let now = self.now();
         let found = self.supervisor.card(provider);
         let status = self.supervisor.status(provider);

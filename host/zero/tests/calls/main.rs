@@ -5,23 +5,26 @@
     reason = "a test may panic; helpers outside of test functions, too"
 )]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod components;
+mod raw;
+mod roles;
 
 use arje_bus::{
-    Answer, CallError, CallId, CallOrigin, Client, ClientError, ErrorCode, FrameReader,
-    HandlerError, Hello, HelloAnswer, Invoke, Invoked, KillEnte, MAX_PAYLOAD, Request,
-    RequestFrame, Response, ServerFrame, StopEnte, SwitchRoot, Target, UpdateCapabilities, decode,
-    encode,
+    Answer, CallError, CallId, Client, ErrorCode, HandlerError, Invoke, KillEnte, MAX_PAYLOAD,
+    Request, Response, ServerFrame, Target,
 };
 use arje_card::{Capability, InterfaceId};
 use common::{DEADLINE, Dev, folder};
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
-use serde::Serialize;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use raw::Raw;
+use roles::{attack, connect, echo, for_ever, lend, say};
 use serde_json::{Value, json};
-use std::io::{IoSlice, IoSliceMut, Read, Write};
+use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -108,208 +111,6 @@ fn probe() {
         }
         Ok("attacker's child") => attack(),
         _ => {}
-    }
-}
-
-/// The test harness writes to the same line.
-fn say(text: &str) {
-    println!("\n{text}");
-}
-
-fn for_ever() -> ! {
-    loop {
-        thread::park();
-    }
-}
-
-fn own_socket() -> PathBuf {
-    std::env::var("ENTE_BUS_SOCK").unwrap().into()
-}
-
-fn connect() -> Client {
-    Client::connect(&own_socket()).unwrap()
-}
-
-fn echo() {
-    let mut client = connect();
-    client.announce(vec![endpoint(1)]).unwrap();
-    loop {
-        let call = client.next_call(None).unwrap();
-        let result = match call.payload.as_slice() {
-            b"die" => std::process::exit(3),
-            b"hang" => continue,
-            b"fail" => Err(HandlerError::Failed("as asked".into())),
-            b"much" => Ok(vec![0; MAX_PAYLOAD + 1]),
-            payload => {
-                let CallOrigin::Process(process) = call.caller.origin else {
-                    panic!("{:?}", call.caller);
-                };
-                let label = call.caller.label.as_deref().unwrap_or("nobody");
-                let who = format!("{label} of user {}: ", process.uid);
-                Ok([who.as_bytes(), payload].concat())
-            }
-        };
-        match client.answer(call.id, result) {
-            Ok(()) => {}
-            Err(ClientError::Refused(error)) => assert!(
-                matches!(error.code, ErrorCode::Refused | ErrorCode::BadRequest),
-                "{error}"
-            ),
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
-/// Announces itself on a connection, and gives that to somebody else.
-fn lend() {
-    let mut raw = Raw::connect(&own_socket());
-    let announce = arje_bus::Announce::default();
-    assert_eq!(raw.ask(Request::Announce(announce)), Response::Ok);
-    let folder = std::env::var("ARJE_FOLDER").unwrap();
-    let way = UnixStream::connect(Path::new(&folder).join("lend")).unwrap();
-    let fds = [raw.stream.as_raw_fd()];
-    let rights = [ControlMessage::ScmRights(&fds)];
-    let bytes = [IoSlice::new(b"x")];
-    sendmsg::<()>(way.as_raw_fd(), &bytes, &rights, MsgFlags::empty(), None).unwrap();
-    for_ever();
-}
-
-/// Tries everything that its Card does not allow.
-fn attack() {
-    let mut client = connect();
-    let Response::You(identity) = client.request(Request::WhoAmI).unwrap() else {
-        panic!("another answer");
-    };
-    assert_eq!(identity.label.as_deref(), Some("attacker"));
-    let target = || Target::of("echo");
-    let capabilities = vec![endpoint(1)];
-    let update = UpdateCapabilities {
-        adds: capabilities.clone(),
-        removes: vec![],
-    };
-    let stop = StopEnte {
-        target: target(),
-        now: true,
-    };
-    let switch = SwitchRoot {
-        new_root: "/tmp".into(),
-        init: None,
-    };
-    let kill = |signal| KillEnte {
-        target: target(),
-        signal,
-    };
-    let forbidden = [
-        Request::Announce(arje_bus::Announce { capabilities }),
-        Request::UpdateCapabilities(update),
-        Request::Start(target()),
-        Request::Stop(stop),
-        Request::Restart(target()),
-        Request::KillEnte(kill(9)),
-        Request::KillEnte(kill(15)),
-        Request::PowerOff(false),
-        Request::Reboot(false),
-        Request::Halt(true),
-        Request::Reexec,
-        Request::SwitchRoot(switch),
-    ];
-    for request in forbidden {
-        let name = format!("{request:?}");
-        match client.request(request) {
-            Err(ClientError::Refused(error)) => assert_eq!(error.code, ErrorCode::Forbidden),
-            other => panic!("{name}: {other:?}"),
-        }
-    }
-    // Nobody called it, so there is nothing to answer, whatever it guesses.
-    for guess in [[0; 16], [0xff; 16]] {
-        match client.answer(CallId(guess), Ok(b"forged".to_vec())) {
-            Err(ClientError::Refused(error)) => assert_eq!(error.code, ErrorCode::Refused),
-            other => panic!("{other:?}"),
-        }
-    }
-    // It may announce nothing, and gets nothing by it.
-    client.announce(vec![]).unwrap();
-    let soon = Some(Instant::now() + Duration::from_millis(200));
-    assert!(matches!(client.next_call(soon), Err(ClientError::TimedOut)));
-    say("refused everywhere");
-}
-
-/// A connection without any courtesy.
-struct Raw {
-    stream: UnixStream,
-    reader: FrameReader,
-    serial: u32,
-}
-
-impl Raw {
-    fn connect(socket: &Path) -> Raw {
-        let mut raw = Raw::on(UnixStream::connect(socket).unwrap());
-        raw.put(&Hello::new());
-        let answer: HelloAnswer = decode(&raw.body()).unwrap();
-        assert!(matches!(answer, HelloAnswer::Welcome(_)), "{answer:?}");
-        raw
-    }
-
-    fn on(stream: UnixStream) -> Raw {
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        Raw {
-            stream,
-            reader: FrameReader::new(),
-            serial: 0,
-        }
-    }
-
-    fn put(&mut self, value: &impl Serialize) {
-        self.stream.write_all(&encode(value).unwrap()).unwrap();
-    }
-
-    fn send(&mut self, request: Request) -> u32 {
-        self.serial += 1;
-        let serial = self.serial;
-        self.put(&RequestFrame { serial, request });
-        serial
-    }
-
-    fn body(&mut self) -> Vec<u8> {
-        let mut chunk = [0; 4096];
-        loop {
-            if let Some(body) = self.reader.take().unwrap() {
-                return body;
-            }
-            let count = self.stream.read(&mut chunk).unwrap();
-            assert_ne!(count, 0, "the bus closed the connection");
-            self.reader.push(&chunk[..count]);
-        }
-    }
-
-    fn frame(&mut self) -> ServerFrame {
-        decode(&self.body()).unwrap()
-    }
-
-    fn ask(&mut self, request: Request) -> Response {
-        let serial = self.send(request);
-        match self.frame() {
-            ServerFrame::Reply(reply) if reply.serial == serial => reply.response,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn invoke(&mut self, payload: &[u8], deadline_ms: u64) -> u32 {
-        self.send(Request::Invoke(Invoke {
-            capability: endpoint(1),
-            payload: payload.to_vec(),
-            deadline_ms,
-        }))
-    }
-
-    fn outcome(&mut self) -> (u32, Result<Vec<u8>, CallError>) {
-        match self.frame() {
-            ServerFrame::Reply(reply) => match reply.response {
-                Response::Invoked(Invoked { result }) => (reply.serial, result),
-                other => panic!("{other:?}"),
-            },
-            other => panic!("{other:?}"),
-        }
     }
 }
 
