@@ -4,6 +4,7 @@
 //! each verb. What can be said about Cards and their components is `arje-verify`'s, the way to a
 //! running system is `arje-bus`'s; nothing here runs a component.
 
+pub mod capability;
 pub mod draft;
 pub mod file;
 pub mod json;

@@ -20,8 +20,9 @@ pub struct Arguments {
     wait: Wait,
 }
 
+/// How long to wait.
 #[derive(Args)]
-struct Wait {
+pub struct Wait {
     /// Wait at most so long until it has come about
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
@@ -82,8 +83,30 @@ impl Arguments {
         bus::command(&mut client, Request::Subscribe(Subscribe { filter }))?;
         bus::command(&mut client, request(target.clone()))?;
         let goal = goal(before.incarnation);
-        let timeout = Duration::from_secs(self.wait.timeout);
-        wait(&mut client, &target, &before.label, goal, timeout)
+        self.wait.wait(&mut client, &target, &before.label, goal)
+    }
+}
+
+impl Wait {
+    /// Waits as it was asked to: not at all, or until the goal is reached or out of reach. Events of the Ente have to
+    /// come on this connection.
+    pub fn wait(
+        &self,
+        client: &mut Client,
+        target: &Target,
+        label: &str,
+        goal: Goal,
+    ) -> Result<Outcome, Failure> {
+        if self.no_wait {
+            return Ok(Outcome::Done);
+        }
+        wait(
+            client,
+            target,
+            label,
+            goal,
+            Duration::from_secs(self.timeout),
+        )
     }
 }
 

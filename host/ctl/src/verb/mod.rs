@@ -1,11 +1,13 @@
 //! The verbs, and how one ends.
 
 mod bus;
+mod call;
 mod card;
 mod life;
 mod listen;
 mod machine;
 mod pin;
+mod run;
 mod status;
 mod verify;
 
@@ -33,6 +35,8 @@ pub enum Verb {
     Restart(life::Arguments),
     /// Send a signal to the process group of an Ente; SIGKILL to all its processes
     Kill(life::KillArguments),
+    Run(run::Arguments),
+    Call(call::Arguments),
     Logs(listen::LogsArguments),
     Events(listen::EventsArguments),
     Whoami(listen::WhoamiArguments),
@@ -100,6 +104,8 @@ impl Verb {
             Self::Stop(arguments) => arguments.run(bus),
             Self::Restart(arguments) => arguments.restart(bus),
             Self::Kill(arguments) => arguments.run(bus),
+            Self::Run(arguments) => arguments.run(bus),
+            Self::Call(arguments) => arguments.run(bus, out),
             Self::Logs(arguments) => arguments.run(bus, out),
             Self::Events(arguments) => arguments.run(bus, out),
             Self::Whoami(arguments) => arguments.run(bus, out),

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::thread;
 
 use arje_bus::{
-    BusError, EntePage, EnteState, EnteStatus, EnteSummary, ErrorCode, Event, Exit, ExitKind,
-    FrameReader, Happening, HelloAnswer, Identity, Log, LogEntry, LogLine, LogRecord, LogSource,
-    LostLines, Notice, PayloadKind, Reply, Request, RequestFrame, Response, Rights, ServerFrame,
-    Target, Telemetry, Transition, Versions, Welcome, encode,
+    BusError, CallError, EntePage, EnteState, EnteStatus, EnteSummary, ErrorCode, Event, Exit,
+    ExitKind, FrameReader, Happening, HelloAnswer, Identity, Invoked, Log, LogEntry, LogLine,
+    LogRecord, LogSource, LostLines, Notice, PayloadKind, Reply, Request, RequestFrame, Response,
+    Rights, ServerFrame, Target, Telemetry, Transition, Versions, Welcome, encode,
 };
 use arje_card::Id;
 
@@ -107,6 +107,12 @@ fn answer(frame: &RequestFrame, stopped: bool, asked: usize, out: &mut Vec<u8>) 
             ErrorCode::Forbidden,
             "user 1000 may not: PowerOff needs user 0, or an Ente whose Card holds Power",
         )),
+        Request::Invoke(invoke) => Response::Invoked(Invoked {
+            result: match invoke.payload.as_slice() {
+                b"late" => Err(CallError::Deadline),
+                payload => Ok([b"you said ", payload].concat()),
+            },
+        }),
         _ => Response::Ok,
     };
     out.extend(encode(&ServerFrame::Reply(Reply { serial, response })).unwrap());
