@@ -8,7 +8,7 @@ use arje_verify::{Findings, Machine, judge};
 use clap::Args;
 
 use super::bus::{self, BusArguments};
-use super::life::{self, Wait};
+use super::life::Wait;
 use super::{Failure, Outcome};
 use ente::wait::Goal;
 

@@ -5,6 +5,7 @@
     reason = "a test may panic; helpers outside of test functions, too"
 )]
 
+mod c_client;
 #[path = "../common/mod.rs"]
 mod common;
 mod components;
