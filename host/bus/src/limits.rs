@@ -13,6 +13,9 @@ pub const MAX_PATH: usize = 4096;
 /// Bytes of the name of a file, as in the kernel (`NAME_MAX`, limits.h).
 pub const MAX_FILE_NAME: usize = 255;
 
+/// The first number of bytes that is too much for the memory of an Ente, as in a Card: 1 TiB.
+pub const MAX_MEMORY: u64 = 1 << 40;
+
 /// Records that one request for logs can ask for; more than any Ente's are kept.
 pub const MAX_LOG_LINES: u32 = 10_000;
 

@@ -6,7 +6,7 @@ use arje_card::Id;
 use serde::{Deserialize, Serialize};
 
 use crate::calling::{Announce, Answer, Invoke, UpdateCapabilities};
-use crate::limits::{MAX_FILE_NAME, MAX_LABEL, MAX_LOG_LINES, MAX_PATH};
+use crate::limits::{MAX_FILE_NAME, MAX_LABEL, MAX_LOG_LINES, MAX_MEMORY, MAX_PATH};
 use crate::wire::{maybe_id, wire_enum};
 
 wire_enum! {
@@ -106,6 +106,51 @@ pub struct SwitchRoot {
     pub init: Option<String>,
 }
 
+/// Asks for another weight of an Ente's cgroup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetWeight {
+    /// Whose.
+    pub target: Target,
+    /// 1 to 10,000; 100 is what others have.
+    pub weight: u32,
+}
+
+/// Asks for another bound of an Ente's memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetMemory {
+    /// Whose.
+    pub target: Target,
+    /// At least 1, below 1 TiB.
+    pub bytes: u64,
+}
+
+/// Asks to freeze an Ente, or to thaw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freeze {
+    /// Whom.
+    pub target: Target,
+    /// Whether its processes are to stand still.
+    pub frozen: bool,
+}
+
+impl SetWeight {
+    fn check(&self) -> Result<(), String> {
+        match self.weight {
+            1..=10_000 => check_target(&self.target),
+            weight => Err(format!("weight: {weight}; expected 1 to 10000")),
+        }
+    }
+}
+
+impl SetMemory {
+    fn check(&self) -> Result<(), String> {
+        match self.bytes {
+            1..MAX_MEMORY => check_target(&self.target),
+            bytes => Err(format!("bytes: {bytes}; expected 1 to {}", MAX_MEMORY - 1)),
+        }
+    }
+}
+
 /// Asks for a new Ente.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunCard {
@@ -182,6 +227,20 @@ wire_enum! {
         21 => SpawnCardFromDisk(file: CardFile),
         /// Stop what came from such a file, with everything below it, and forget it.
         22 => StopCardFromDisk(file: CardFile),
+        /// Change an Ente's share of the processors.
+        24 => SetCpuWeight(set: SetWeight),
+        /// Change its share of the disks.
+        25 => SetIoWeight(set: SetWeight),
+        /// Change the memory that it may have.
+        26 => SetMemoryMax(set: SetMemory),
+        /// Change the memory above which it is slowed down.
+        27 => SetMemoryHigh(set: SetMemory),
+        /// Stop all its processes where they are, or let them go on.
+        28 => Freeze(freeze: Freeze),
+        /// Suspend the machine to memory. The value as for `PowerOff`.
+        29 => Suspend(interactive: bool),
+        /// Suspend the machine to disk.
+        30 => Hibernate(interactive: bool),
         /// Stop an Ente with everything below it, and forget it.
         32 => Remove(target: Target),
     }
@@ -189,18 +248,8 @@ wire_enum! {
 
 impl Request {
     /// Numbers of requests that are part of the protocol and not of this version of it.
-    pub const RESERVED: &'static [(u32, &'static str)] = &[
-        (15, "Debug"),
-        (23, "Deploy"),
-        (24, "SetCpuWeight"),
-        (25, "SetIoWeight"),
-        (26, "SetMemoryMax"),
-        (27, "SetMemoryHigh"),
-        (28, "Freeze"),
-        (29, "Suspend"),
-        (30, "Hibernate"),
-        (31, "Checkpoint"),
-    ];
+    pub const RESERVED: &'static [(u32, &'static str)] =
+        &[(15, "Debug"), (23, "Deploy"), (31, "Checkpoint")];
 
     /// Whether every value is within its bounds.
     ///
@@ -233,6 +282,9 @@ impl Request {
                     .map_or(Ok(()), |init| check_path("init", init))
             }
             Self::SpawnCardFromDisk(file) | Self::StopCardFromDisk(file) => file.check(),
+            Self::SetCpuWeight(set) | Self::SetIoWeight(set) => set.check(),
+            Self::SetMemoryMax(set) | Self::SetMemoryHigh(set) => set.check(),
+            Self::Freeze(freeze) => check_target(&freeze.target),
             Self::Announce(announce) => announce.check(),
             Self::UpdateCapabilities(update) => update.check(),
             // What is too large in a call is an outcome of the call.
@@ -244,6 +296,8 @@ impl Request {
             | Self::PowerOff(_)
             | Self::Reboot(_)
             | Self::Halt(_)
+            | Self::Suspend(_)
+            | Self::Hibernate(_)
             | Self::Reexec => Ok(()),
         }
     }

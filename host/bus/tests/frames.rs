@@ -4,7 +4,7 @@ use arje_bus::limits::{MAX_FRAME, MAX_LABEL, MAX_LOG_LINES, MAX_NAMED, MAX_PATH,
 use arje_bus::{
     Announce, Answer, Broken, Call, CallError, CallFrom, CallId, CallOrigin, CardFile, FrameReader,
     HandlerError, Hello, HelloAnswer, Logs, MAX_PAYLOAD, Request, RequestFrame, ServerFrame,
-    StopEnte, SwitchRoot, Target, Undecodable, decode, encode,
+    SetMemory, SetWeight, StopEnte, SwitchRoot, Target, Undecodable, decode, encode,
 };
 use arje_card::{Capability, Id};
 use proptest::prelude::*;
@@ -115,7 +115,21 @@ fn values_out_of_bounds_are_named() {
         })
     };
     let file = |name: &str| Request::SpawnCardFromDisk(CardFile { name: name.into() });
+    let weight = |weight| {
+        Request::SetIoWeight(SetWeight {
+            target: target(1),
+            weight,
+        })
+    };
+    let memory = |bytes| {
+        Request::SetMemoryHigh(SetMemory {
+            target: target(1),
+            bytes,
+        })
+    };
     for good in [
+        weight(10_000),
+        memory((1 << 40) - 1),
         file("web.card.json"),
         Request::Start(target(MAX_LABEL)),
         switch(&path(MAX_PATH - 1), None),
@@ -129,6 +143,10 @@ fn values_out_of_bounds_are_named() {
         ("new_root: ", switch("new", None)),
         ("init: ", switch("/new", Some("/a\0b".into()))),
         ("lines: ", logs(MAX_LOG_LINES + 1)),
+        ("weight: ", weight(0)),
+        ("weight: ", weight(10_001)),
+        ("bytes: ", memory(0)),
+        ("bytes: ", memory(1 << 40)),
         ("name: ", file("")),
         ("name: ", file("..")),
         ("name: ", file("../seed.card.json")),

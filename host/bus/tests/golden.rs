@@ -8,11 +8,12 @@ use std::fmt::Debug;
 
 use arje_bus::{
     Announce, Answer, BusError, Call, CallError, CallFrom, CallId, CallOrigin, CardFile, EntePage,
-    EnteState, EnteStatus, EnteSummary, ErrorCode, Event, Exit, ExitKind, Filter, HandlerError,
-    Happening, Hello, HelloAnswer, Identity, Invoke, Invoked, KillEnte, ListEntes, Log, LogEntry,
-    LogLine, LogRecord, LogSource, Logs, LostLines, Notice, PayloadKind, Process, Reply, Request,
-    RequestFrame, Response, Rights, RunCard, ServerFrame, StopEnte, Subscribe, SwitchRoot, Target,
-    Telemetry, Transition, UpdateCapabilities, Versions, Welcome, decode, encode,
+    EnteState, EnteStatus, EnteSummary, ErrorCode, Event, Exit, ExitKind, Filter, Freeze,
+    HandlerError, Happening, Hello, HelloAnswer, Identity, Invoke, Invoked, KillEnte, ListEntes,
+    Log, LogEntry, LogLine, LogRecord, LogSource, Logs, LostLines, Notice, PayloadKind, Process,
+    Reply, Request, RequestFrame, Response, Rights, RunCard, ServerFrame, SetMemory, SetWeight,
+    StopEnte, Subscribe, SwitchRoot, Target, Telemetry, Transition, UpdateCapabilities, Versions,
+    Welcome, decode, encode,
 };
 use arje_card::{Capability, Id, InterfaceId};
 use serde::Serialize;
@@ -130,6 +131,34 @@ fn requests_about_cards() {
     golden(&Request::SpawnCardFromDisk(file()), "15 0177");
     golden(&Request::StopCardFromDisk(file()), "16 0177");
     golden(&Request::Remove(label()), "20 01 03776562");
+}
+
+#[test]
+fn requests_about_resources() {
+    let weight = || SetWeight {
+        target: label(),
+        weight: 300,
+    };
+    let memory = || SetMemory {
+        target: label(),
+        bytes: 300,
+    };
+    let freeze = Freeze {
+        target: label(),
+        frozen: true,
+    };
+    let cases = [
+        (Request::SetCpuWeight(weight()), "18 01 03776562 ac02"),
+        (Request::SetIoWeight(weight()), "19 01 03776562 ac02"),
+        (Request::SetMemoryMax(memory()), "1a 01 03776562 ac02"),
+        (Request::SetMemoryHigh(memory()), "1b 01 03776562 ac02"),
+        (Request::Freeze(freeze), "1c 01 03776562 01"),
+        (Request::Suspend(true), "1d 01"),
+        (Request::Hibernate(false), "1e 00"),
+    ];
+    for (request, bytes) in cases {
+        golden(&request, bytes);
+    }
 }
 
 fn endpoint() -> Capability {
@@ -529,7 +558,7 @@ fn all_numbers_are_known_here() {
         assert_eq!(distinct.len(), numbers.len(), "{numbers:?}");
         numbers.len()
     };
-    assert_eq!(count(Request::NUMBERS), 23);
+    assert_eq!(count(Request::NUMBERS), 30);
     assert_eq!(count(Response::NUMBERS), 8);
     assert_eq!(count(Event::NUMBERS), 11);
     assert_eq!(count(ServerFrame::NUMBERS), 4);

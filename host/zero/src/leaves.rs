@@ -1,6 +1,7 @@
 //! The cgroups of native Entes, from one life to the next: who is in which, and what becomes of
 //! those that the first process of a life leaves behind. `docs/cgroups.md` is the page on it.
 
+use crate::bus::Share;
 use crate::natives::{Who, start_failed};
 use crate::poller::Poller;
 use arje_card::{Card, Id, Networking};
@@ -301,6 +302,30 @@ impl Leaves {
             }
             place = place.rsplit_once('/')?.0; // the Ente made cgroups in its own
         }
+    }
+
+    /// Changes what the Ente in a cgroup has of the machine. The next life finds settings that are not its Card's, and
+    /// gets a cgroup of its own.
+    ///
+    /// # Errors
+    ///
+    /// There is no cgroup, or the kernel does not take the value.
+    pub fn set(&mut self, id: Id, what: Share) -> Result<(), String> {
+        let leaf = self.held.get_mut(&id).map(|held| &mut held.leaf);
+        let leaf = leaf.ok_or("it has no cgroup: this host has none for Entes")?;
+        let mut settings = leaf.settings().clone();
+        match what {
+            Share::CpuWeight(weight) => settings.cpu_weight = Some(weight),
+            Share::IoWeight(weight) => settings.io_weight = Some(weight),
+            Share::MemoryMax(bytes) => settings.memory_max = Some(bytes),
+            Share::MemoryHigh(bytes) => settings.memory_high = Some(bytes),
+            Share::Frozen(frozen) => {
+                return leaf
+                    .freeze(frozen)
+                    .map_err(|error| format!("cannot write cgroup.freeze: {error}"));
+            }
+        }
+        leaf.configure(&settings).map_err(|error| error.to_string())
     }
 
     /// What an Ente has used since its cgroup was made.

@@ -33,6 +33,7 @@ mod rescue;
 mod run_dir;
 mod seed;
 mod services;
+mod sleep;
 mod switch_root;
 mod threads;
 mod uevents;

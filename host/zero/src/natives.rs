@@ -5,6 +5,7 @@ mod handover;
 #[cfg(test)]
 mod tests;
 
+use crate::bus::Share;
 use crate::leaves::Leaves;
 use crate::poller::Poller;
 use crate::services::Services;
@@ -317,6 +318,18 @@ impl Natives {
     /// This Ente is not expected to start again soon.
     pub fn retire(&mut self, id: Id) {
         self.leaves.retire(id);
+    }
+
+    /// Changes what an Ente has of the machine.
+    ///
+    /// # Errors
+    ///
+    /// It has no cgroup, or the kernel does not take the value.
+    pub fn set_resource(&mut self, id: Id, what: Share) -> Result<(), String> {
+        if !self.pid_of.contains_key(&id) {
+            return Err("it does not run".to_owned());
+        }
+        self.leaves.set(id, what)
     }
 
     /// What an Ente has used since its cgroup was made; `None` where it has none.

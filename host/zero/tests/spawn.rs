@@ -126,6 +126,11 @@ fn a_card_comes_to_life_while_the_system_runs() {
     system.wait_gone("tree");
     system.run(&tree).unwrap();
     system.wait_ready("leaf");
+    // The machine is not dev mode's to suspend.
+    for request in [Request::Suspend(false), Request::Hibernate(false)] {
+        let (code, _) = outcome(system.client.request(request)).unwrap_err();
+        assert_eq!(code, ErrorCode::Unsupported);
+    }
     assert!(system.dev.stop().0);
 }
 

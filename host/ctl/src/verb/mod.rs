@@ -8,6 +8,7 @@ mod listen;
 mod machine;
 mod pin;
 mod run;
+mod set;
 mod status;
 mod verify;
 
@@ -35,6 +36,7 @@ pub enum Verb {
     Restart(life::Arguments),
     /// Send a signal to the process group of an Ente; SIGKILL to all its processes
     Kill(life::KillArguments),
+    Set(set::Arguments),
     Run(run::Arguments),
     Call(call::Arguments),
     Logs(listen::LogsArguments),
@@ -46,6 +48,10 @@ pub enum Verb {
     Reboot,
     /// Stop everything and halt
     Halt,
+    /// Suspend the machine to memory
+    Suspend,
+    /// Suspend the machine to disk
+    Hibernate,
     /// Replace the running ente-zero by the one installed now; Entes go on
     Reexec,
     /// Move the system to another root
@@ -104,6 +110,7 @@ impl Verb {
             Self::Stop(arguments) => arguments.run(bus),
             Self::Restart(arguments) => arguments.restart(bus),
             Self::Kill(arguments) => arguments.run(bus),
+            Self::Set(arguments) => arguments.run(bus),
             Self::Run(arguments) => arguments.run(bus),
             Self::Call(arguments) => arguments.run(bus, out),
             Self::Logs(arguments) => arguments.run(bus, out),
@@ -113,6 +120,8 @@ impl Verb {
             Self::Poweroff => machine::run(Request::PowerOff(true), bus),
             Self::Reboot => machine::run(Request::Reboot(true), bus),
             Self::Halt => machine::run(Request::Halt(true), bus),
+            Self::Suspend => machine::run(Request::Suspend(true), bus),
+            Self::Hibernate => machine::run(Request::Hibernate(true), bus),
             Self::Reexec => machine::run(Request::Reexec, bus),
             Self::SwitchRoot(arguments) => arguments.run(bus),
         }

@@ -67,6 +67,14 @@ impl Leaf {
     /// # Errors
     /// It was removed.
     pub fn thaw(&self) -> io::Result<()> {
-        self.write("cgroup.freeze", "0")
+        self.freeze(false)
+    }
+
+    /// Has all processes in it stand still, or go on.
+    ///
+    /// # Errors
+    /// It was removed, or the kernel (before 5.2) cannot.
+    pub fn freeze(&self, frozen: bool) -> io::Result<()> {
+        self.write("cgroup.freeze", if frozen { "1" } else { "0" })
     }
 }

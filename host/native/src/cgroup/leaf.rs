@@ -129,6 +129,12 @@ impl Leaf {
         })
     }
 
+    /// The settings that were written to it.
+    #[must_use]
+    pub fn settings(&self) -> &Cgroup {
+        &self.settings
+    }
+
     /// Writes the settings of a Card, unless they are written already. A setting that an earlier Card had and this
     /// one has not cannot be taken back so: the cgroup has to be made anew then.
     ///

@@ -25,7 +25,7 @@ pub use calls::{Destination, Outcome, Question, Waiter, deadline};
 pub use event::{Change, event};
 pub use limits::REQUEST_BATCH;
 pub use peer::Peer;
-pub use router::{Decision, Power, Task, route};
+pub use router::{Decision, Power, Share, Task, route};
 pub use spawn::may_spawn;
 pub use view::{Running, View, cause_text, note};
 

@@ -3,6 +3,7 @@
 
 use super::caller::Caller;
 use super::view::View;
+use crate::sleep::Sleep;
 use arje_bus::{BusError, ErrorCode, Filter, Logs, Request, Response, Rights, SwitchRoot, Target};
 use arje_card::{Capability, Id, Payload};
 use arje_supervisor::{Command, State};
@@ -26,8 +27,12 @@ pub enum Task {
     Command(Id, Command),
     /// A signal for an Ente.
     Signal(Id, Signal),
+    /// Another share of the machine for an Ente.
+    Resource(Id, Share),
     /// The end of the machine.
     Power(Power),
+    /// A pause of the machine.
+    Sleep(Sleep),
     /// Events, of this Ente or of all, of the kinds whose bits are set.
     Subscribe(Option<Id>, u64),
     /// Lines of a log.
@@ -43,6 +48,21 @@ pub enum Task {
     Reexec,
     /// Another root.
     SwitchRoot(SwitchRoot),
+}
+
+/// What an Ente is to have of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// Its share of the processors.
+    CpuWeight(u32),
+    /// Its share of the disks.
+    IoWeight(u32),
+    /// The memory that it may have.
+    MemoryMax(u64),
+    /// The memory above which it is slowed down.
+    MemoryHigh(u64),
+    /// Whether its processes stand still.
+    Frozen(bool),
 }
 
 /// How the machine is to end.
@@ -111,6 +131,13 @@ fn decide(caller: &Caller, request: &Request, view: &View<'_>) -> Result<Decisio
         | Request::RunCard(_)
         | Request::SpawnCardFromDisk(_)
         | Request::StopCardFromDisk(_) => Decision::Allow,
+        Request::SetCpuWeight(set) => resource(view, &set.target, Share::CpuWeight(set.weight))?,
+        Request::SetIoWeight(set) => resource(view, &set.target, Share::IoWeight(set.weight))?,
+        Request::SetMemoryMax(set) => resource(view, &set.target, Share::MemoryMax(set.bytes))?,
+        Request::SetMemoryHigh(set) => resource(view, &set.target, Share::MemoryHigh(set.bytes))?,
+        Request::Freeze(freeze) => resource(view, &freeze.target, Share::Frozen(freeze.frozen))?,
+        Request::Suspend(_) => Decision::Do(Task::Sleep(Sleep::Suspend)),
+        Request::Hibernate(_) => Decision::Do(Task::Sleep(Sleep::Hibernate)),
         Request::Remove(target) => command(view, target, Command::Remove)?,
     })
 }
@@ -151,6 +178,10 @@ fn offer(
 
 fn command(view: &View<'_>, target: &Target, command: Command) -> Result<Decision, BusError> {
     Ok(Decision::Do(Task::Command(find(view, target)?, command)))
+}
+
+fn resource(view: &View<'_>, target: &Target, what: Share) -> Result<Decision, BusError> {
+    Ok(Decision::Do(Task::Resource(find(view, target)?, what)))
 }
 
 fn subscribe(view: &View<'_>, filter: &Filter) -> Result<Decision, BusError> {
@@ -218,8 +249,17 @@ impl Right {
             | Request::RunCard(_)
             | Request::SpawnCardFromDisk(_)
             | Request::StopCardFromDisk(_)
+            | Request::SetCpuWeight(_)
+            | Request::SetIoWeight(_)
+            | Request::SetMemoryMax(_)
+            | Request::SetMemoryHigh(_)
+            | Request::Freeze(_)
             | Request::Remove(_) => Some(Right::Spawn),
-            Request::PowerOff(_) | Request::Reboot(_) | Request::Halt(_) => Some(Right::Power),
+            Request::PowerOff(_)
+            | Request::Reboot(_)
+            | Request::Halt(_)
+            | Request::Suspend(_)
+            | Request::Hibernate(_) => Some(Right::Power),
             Request::Reexec | Request::SwitchRoot(_) => Some(Right::SwitchRoot),
         }
     }
@@ -274,5 +314,12 @@ fn name(request: &Request) -> &'static str {
         Request::SpawnCardFromDisk(_) => "SpawnCardFromDisk",
         Request::StopCardFromDisk(_) => "StopCardFromDisk",
         Request::Remove(_) => "Remove",
+        Request::SetCpuWeight(_) => "SetCpuWeight",
+        Request::SetIoWeight(_) => "SetIoWeight",
+        Request::SetMemoryMax(_) => "SetMemoryMax",
+        Request::SetMemoryHigh(_) => "SetMemoryHigh",
+        Request::Freeze(_) => "Freeze",
+        Request::Suspend(_) => "Suspend",
+        Request::Hibernate(_) => "Hibernate",
     }
 }

@@ -5,6 +5,7 @@ use super::{Core, Mode, Outcome};
 use crate::bus::{
     self, Bus, Caller, Change, Decision, Member, Peer, Power, REQUEST_BATCH, Task, View,
 };
+use crate::sleep::Sleep;
 use arje_bus::{BusError, ErrorCode, RequestFrame, Response, Undecodable};
 use arje_card::Id;
 use arje_supervisor::{Cause, EventKind, Incarnation, State};
@@ -149,6 +150,8 @@ impl Core {
         Some(match task {
             Task::Command(id, command) => format!("{command} {}", of(id)),
             Task::Signal(id, signal) => format!("{signal} to {}", of(id)),
+            Task::Resource(id, what) => format!("{what:?} for {}", of(id)),
+            Task::Sleep(sleep) => sleep.name().to_owned(),
             Task::Power(Power::Off) => "power off".to_owned(),
             Task::Power(Power::Reboot) => "reboot".to_owned(),
             Task::Power(Power::Halt) => "halt".to_owned(),
@@ -207,6 +210,12 @@ impl Core {
                         .map_err(|problem| BusError::new(ErrorCode::Refused, problem))?;
                 }
             }
+            Task::Resource(id, what) => {
+                if let Some(card) = self.supervisor.card(id) {
+                    self.bodies.set_resource(card, what).map_err(refused)?;
+                }
+            }
+            Task::Sleep(sleep) => self.sleep(sleep)?,
             Task::Power(power) => self.power(power)?,
             Task::Subscribe(of, kinds) => {
                 if let Some(bus) = &mut self.bus {
@@ -226,6 +235,19 @@ impl Core {
             }
         }
         Ok(Response::Ok)
+    }
+
+    fn sleep(&mut self, sleep: Sleep) -> Result<(), BusError> {
+        if self.down.is_some() {
+            return Err(refused("everything is being stopped".to_owned()));
+        }
+        if self.mode != Mode::Machine {
+            let message = "in dev mode the machine is somebody else's";
+            return Err(BusError::new(ErrorCode::Unsupported, message));
+        }
+        sleep
+            .begin()
+            .map_err(|problem| BusError::new(ErrorCode::Unsupported, problem))
     }
 
     fn power(&mut self, power: Power) -> Result<(), BusError> {

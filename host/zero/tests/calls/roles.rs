@@ -3,8 +3,9 @@
 use crate::endpoint;
 use crate::raw::Raw;
 use arje_bus::{
-    CallId, CallOrigin, Client, ClientError, ErrorCode, HandlerError, KillEnte, MAX_PAYLOAD,
-    Request, Response, StopEnte, SwitchRoot, Target, UpdateCapabilities,
+    CallId, CallOrigin, CardFile, Client, ClientError, ErrorCode, Freeze, HandlerError, KillEnte,
+    MAX_PAYLOAD, Request, Response, RunCard, SetMemory, StopEnte, SwitchRoot, Target,
+    UpdateCapabilities,
 };
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use std::io::IoSlice;
@@ -111,7 +112,21 @@ pub fn attack() {
         Request::Restart(target()),
         Request::KillEnte(kill(9)),
         Request::KillEnte(kill(15)),
+        Request::Freeze(Freeze {
+            target: target(),
+            frozen: true,
+        }),
+        Request::SetMemoryMax(SetMemory {
+            target: target(),
+            bytes: 1,
+        }),
+        Request::Remove(target()),
+        Request::RunCard(RunCard { card: "{}".into() }),
+        Request::SpawnCardFromDisk(CardFile { name: "web".into() }),
+        Request::StopCardFromDisk(CardFile { name: "web".into() }),
         Request::PowerOff(false),
+        Request::Suspend(false),
+        Request::Hibernate(false),
         Request::Reboot(false),
         Request::Halt(true),
         Request::Reexec,

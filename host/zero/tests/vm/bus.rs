@@ -98,6 +98,28 @@ fn the_console_looks_after_the_system() {
         let log = booted.run(&format!("ente logs {ente}"));
         assert!(log.contains(words), "{ente}: {log}");
     }
+    // What the kernel has taken is in the files of its cgroup; the next life has what the Card says.
+    let pid = status(&mut booted, "worker")["pid"].clone();
+    let place = booted.run(&format!("grep -o '/ente/.*' /proc/{pid}/cgroup"));
+    let folder = format!("/sys/fs/cgroup{}", place.trim());
+    booted.run("ente set worker --cpu-weight 50 --memory-max 67108864 --frozen true");
+    for (file, line) in [
+        ("cpu.weight", "50"),
+        ("memory.max", "67108864"),
+        ("cgroup.events", "frozen 1"),
+    ] {
+        booted.run(&format!("grep -qx '{line}' {folder}/{file}"));
+    }
+    booted.run("ente set worker --frozen false");
+    booted.run("ente restart worker");
+    booted.run(&format!("grep -qx 100 {folder}/cpu.weight"));
+    booted.run(&format!("grep -qx max {folder}/memory.max"));
+    let refused = booted.try_run("ente set ok --cpu-weight 50 2>&1");
+    assert!(
+        refused.text.contains("has no cgroup of its own"),
+        "{}",
+        refused.text
+    );
     assert_ne!(booted.try_run("ente start nobody").code, 0);
     assert_eq!(booted.run("stat -c '%a %u' /run/ente-bus.sock"), "660 0\n");
 

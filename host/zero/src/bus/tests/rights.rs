@@ -114,6 +114,18 @@ fn requests() -> Vec<(Request, Option<Capability>)> {
         call: arje_bus::CallId([0; 16]),
         result: Ok(vec![]),
     };
+    let weight = || arje_bus::SetWeight {
+        target: target(),
+        weight: 1,
+    };
+    let memory = || arje_bus::SetMemory {
+        target: target(),
+        bytes: 1,
+    };
+    let freeze = arje_bus::Freeze {
+        target: target(),
+        frozen: true,
+    };
     let run = arje_bus::RunCard { card: "{}".into() };
     let file = || arje_bus::CardFile { name: "web".into() };
     let spawn = Some(Capability::Spawn);
@@ -133,9 +145,16 @@ fn requests() -> Vec<(Request, Option<Capability>)> {
         (kill, spawn.clone()),
         (Request::PowerOff(true), power.clone()),
         (Request::Reboot(false), power.clone()),
-        (Request::Halt(false), power),
+        (Request::Halt(false), power.clone()),
         (Request::Reexec, root.clone()),
         (Request::SwitchRoot(switch), root),
+        (Request::SetCpuWeight(weight()), spawn.clone()),
+        (Request::SetIoWeight(weight()), spawn.clone()),
+        (Request::SetMemoryMax(memory()), spawn.clone()),
+        (Request::SetMemoryHigh(memory()), spawn.clone()),
+        (Request::Freeze(freeze), spawn.clone()),
+        (Request::Suspend(false), power.clone()),
+        (Request::Hibernate(false), power),
         (Request::RunCard(run), spawn.clone()),
         (Request::SpawnCardFromDisk(file()), spawn.clone()),
         (Request::StopCardFromDisk(file()), spawn.clone()),
