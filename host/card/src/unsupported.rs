@@ -57,11 +57,6 @@ fn component(card: &Card, payload: &WasmPayload) -> Vec<String> {
              \"wit-v1\" to permissions.ipc.allow, or leave it out, and a service is Ready when its `start` returned",
         ),
         (
-            bus && !card.soma.is_off(),
-            "soma: this version does not connect a component with a body to the bus; remove it, or \"wit-v1\" \
-             from permissions.ipc.allow",
-        ),
-        (
             !card.soma.is_off()
                 && types(&card.provides)
                     .chain(types(&card.requires))

@@ -2,9 +2,8 @@
 
 use crate::calls::Call;
 use arje_bus::{CallError, EnteState};
-use arje_card::{Capability, Card, Id, Pin};
+use arje_card::{Capability, Id, Pin};
 use std::fmt;
-use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Something happened to a Wasm Ente.
@@ -46,9 +45,9 @@ pub enum EventKind {
 /// instances. An answer that is dropped is one, too: it cannot be had.
 #[derive(Debug)]
 pub enum Ask {
-    /// A call to a native provider.
+    /// A call to a native provider; in a worker process a call to whoever provides the capability, which PID 1 knows.
     Invoke {
-        /// Its Ente.
+        /// Its Ente; [`Id::NIL`] in a worker process.
         provider: Id,
         /// The call.
         call: Call,
@@ -81,10 +80,12 @@ pub enum Ask {
 }
 
 /// An Ente as components see it (`arje:ente/types.ente-info`).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnteInfo {
-    /// Its Card.
-    pub card: Arc<Card>,
+    /// Its id.
+    pub id: Id,
+    /// Its label.
+    pub label: String,
     /// Its state.
     pub state: EnteState,
     /// Counts its starts.
@@ -93,6 +94,8 @@ pub struct EnteInfo {
     pub pid: Option<u32>,
     /// The component that runs.
     pub pin: Option<Pin>,
+    /// What its Card says that it provides.
+    pub provides: Vec<Capability>,
 }
 
 /// How an incarnation ended.

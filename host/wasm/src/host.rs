@@ -110,6 +110,8 @@ pub(crate) struct Shared {
     pub(crate) printer: Printer,
     pub(crate) vigil: Arc<Vigil<Birth>>,
     pub(crate) routes: Arc<Routes>,
+    /// Whether this is a worker process, in which nobody else is: PID 1 makes the calls.
+    pub(crate) is_worker: bool,
     pub(crate) waits: Waits,
     living: Mutex<HashMap<Id, Living>>,
     /// Bounded by what sends: an incarnation sends `Started`, `Ready` and `Ended` once each and
@@ -143,7 +145,7 @@ impl Host {
             wake,
             ..
         } = config;
-        Host::build(engine, source, routes, lines, wake, MAX_WORKERS)
+        Host::build(engine, source, Some(routes), lines, wake, MAX_WORKERS)
     }
 
     /// Makes the host of a worker process: for one module, which was verified elsewhere, and with at
@@ -159,15 +161,14 @@ impl Host {
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<Host> {
         let engine = arje_engine::engine()?;
-        let routes = Arc::new(Routes::new()); // PID 1 has them
         let source = Source::Sealed(module);
-        Host::build(engine, source, routes, lines, wake, workers)
+        Host::build(engine, source, None, lines, wake, workers)
     }
 
     fn build(
         engine: Engine,
         source: Source,
-        routes: Arc<Routes>,
+        routes: Option<Arc<Routes>>,
         lines: Arc<dyn LineSink>,
         wake: Arc<dyn Fn() + Send + Sync>,
         at_most: usize,
@@ -182,7 +183,8 @@ impl Host {
                 ticker,
                 printer: Printer::new(lines),
                 vigil: Arc::default(),
-                routes,
+                is_worker: routes.is_none(),
+                routes: routes.unwrap_or_default(),
                 waits: Waits::default(),
                 living: Mutex::default(),
                 events: sender,
@@ -311,6 +313,20 @@ impl Host {
             name: function.into(),
             payload,
         };
+        self.bytes(ente, work).await
+    }
+
+    /// Has a component answer a call, however long that takes: in a worker process, whose PID 1 tells the caller when
+    /// its time is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`invoke`](Self::invoke).
+    pub async fn answer(&self, ente: Id, call: Call) -> Result<Vec<u8>, InvokeError> {
+        self.bytes(ente, Work::Handle(call)).await
+    }
+
+    async fn bytes(&self, ente: Id, work: Work) -> Result<Vec<u8>, InvokeError> {
         let answer = self.shared.post(ente, work)?.await;
         match answer.unwrap_or(Err(InvokeError::ProviderDied))? {
             Answer::Bytes(bytes) => Ok(bytes),

@@ -9,11 +9,13 @@
 //! It never outlives its PID 1: at the end of the socket it exits, whatever the component is at.
 
 mod inherited;
+mod questions;
 mod reporter;
 
 use arje_card::{Card, Entry, Payload, WasmPayload};
-use arje_wasm::wire::{Command, Frames, MAX_COMMAND, receive_start};
+use arje_wasm::wire::{Command, Frames, MAX_COMMAND, receive_start, received};
 use arje_wasm::{End, Host, SealedModule, StartRequest};
+use questions::Questions;
 use reporter::Reporter;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -57,7 +59,7 @@ fn run() -> Result<std::convert::Infallible, String> {
         .try_clone()
         .map_err(|error| format!("cannot use the socket: {error}"))?;
     let reporter = Reporter::new(out);
-    let (host, id) = match start(incarnation, &card, descriptors, &reporter) {
+    let (host, id, questions) = match start(incarnation, &card, descriptors, &reporter) {
         Ok(started) => started,
         Err(refusal) => reporter.refuse(refusal),
     };
@@ -76,6 +78,22 @@ fn run() -> Result<std::convert::Infallible, String> {
                 answers.send(number, host.invoke(id, &function, payload).await);
             });
         }
+        Command::Handle {
+            number,
+            caller,
+            call,
+        } => {
+            let (host, answers) = (Arc::clone(&host), reporter.answers());
+            let call = received(caller, call);
+            host.workers().clone().spawn(async move {
+                answers.send(number, host.answer(id, call).await);
+            });
+        }
+        Command::Told { number, told } => {
+            if let Some(next) = questions.told(number, told) {
+                reporter.send(next);
+            }
+        }
         Command::Start { .. } => reporter.leave(), // there is one life
     });
     reporter.leave()
@@ -87,7 +105,7 @@ fn start(
     card: &str,
     descriptors: Vec<OwnedFd>,
     reporter: &Reporter,
-) -> Result<(Arc<Host>, arje_card::Id), End> {
+) -> Result<(Arc<Host>, arje_card::Id, Arc<Questions>), End> {
     let refused = |what: &str, error: &dyn std::fmt::Display| {
         End::Refused(format!("the worker process cannot {what}: {error}"))
     };
@@ -110,8 +128,9 @@ fn start(
     let host = Host::of_worker(module, workers, reporter.lines(), reporter.wake())
         .map(Arc::new)
         .map_err(|error| refused("make its Wasm host", &error))?;
+    let questions = Arc::new(Questions::new(&card));
     reporter
-        .start(Arc::clone(&host))
+        .start(Arc::clone(&host), Arc::clone(&questions))
         .map_err(|error| refused("start a thread", &error))?;
     let id = card.id;
     let request = StartRequest {
@@ -120,7 +139,7 @@ fn start(
         sockets: descriptors.collect(),
     };
     host.start(request);
-    Ok((host, id))
+    Ok((host, id, questions))
 }
 
 fn wasm(card: &Card) -> Result<&WasmPayload, End> {

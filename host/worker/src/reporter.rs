@@ -3,6 +3,7 @@
 //! Lines and events go through one queue, so they arrive in the order in which they happened. Lines
 //! hold permits until they are written: when PID 1 does not read, the component waits.
 
+use crate::questions::Questions;
 use crate::{ENDED, LEFT_ALONE};
 use arje_wasm::wire::Report;
 use arje_wasm::{End, EventKind, Host, InvokeError, Line, LineSink};
@@ -19,14 +20,16 @@ const STACK: usize = 128 * 1024;
 enum Message {
     Line(Line),
     Answer(u64, Result<Vec<u8>, InvokeError>),
+    /// A question whose turn has come.
+    Ask(Report),
     /// There are events.
     Look,
 }
 
 /// The way to PID 1.
 pub(crate) struct Reporter {
-    /// Bounded by what sends: a line for each permit of its Ente, a look for each event, and PID 1
-    /// has one call under way.
+    /// Bounded by what sends: a line for each permit of its Ente, a look for each event, one question for each answer
+    /// of PID 1, which has one call under way.
     queue: Sender<Message>,
     /// Until the thread takes them.
     ends: Mutex<Option<(UnixStream, Receiver<Message>)>>,
@@ -70,6 +73,10 @@ impl Reporter {
         Answers(self.queue.clone())
     }
 
+    pub(crate) fn send(&self, question: Report) {
+        let _ = self.queue.send(Message::Ask(question)); // as above
+    }
+
     pub(crate) fn wake(&self) -> Arc<dyn Fn() + Send + Sync> {
         let queue = self.queue.clone();
         Arc::new(move || {
@@ -93,7 +100,7 @@ impl Reporter {
     /// # Errors
     ///
     /// There is no room for a thread.
-    pub(crate) fn start(&self, host: Arc<Host>) -> io::Result<()> {
+    pub(crate) fn start(&self, host: Arc<Host>, questions: Arc<Questions>) -> io::Result<()> {
         let Some((mut socket, messages)) = self.take() else {
             return Ok(()); // it has been started
         };
@@ -103,7 +110,7 @@ impl Reporter {
             .stack_size(STACK)
             .spawn(move || {
                 // It fails when PID 1 is gone, or has given up on this process.
-                let told = tell(&mut socket, &messages, &host, &told);
+                let told = tell(&mut socket, &messages, (&host, &questions), &told);
                 std::process::exit(if told.is_ok() { ENDED } else { LEFT_ALONE })
             })?;
         Ok(())
@@ -126,7 +133,7 @@ impl Reporter {
 fn tell(
     socket: &mut UnixStream,
     messages: &Receiver<Message>,
-    host: &Host,
+    (host, questions): (&Host, &Questions),
     told: &AtomicBool,
 ) -> io::Result<()> {
     loop {
@@ -141,12 +148,13 @@ fn tell(
             Ok(Message::Answer(number, answer)) => {
                 socket.write_all(&Report::Answer { number, answer }.encode())?;
             }
+            Ok(Message::Ask(question)) => socket.write_all(&question.encode())?,
             Ok(Message::Look) => {
                 // One event for each look: a later one may have lines before it in the queue.
                 let Some(event) = host.next_event() else {
                     continue;
                 };
-                let Some(report) = report(event.kind) else {
+                let Some(report) = report(event.kind, questions) else {
                     continue;
                 };
                 let last = matches!(report, Report::Ended { .. });
@@ -161,14 +169,14 @@ fn tell(
     }
 }
 
-fn report(event: EventKind) -> Option<Report> {
+/// What is said of it now; a question may have to wait for its turn.
+fn report(event: EventKind, questions: &Questions) -> Option<Report> {
     Some(match event {
         // The pin is PID 1's to tell.
         EventKind::Started { .. } => Report::Started,
         EventKind::Ready => Report::Ready,
         EventKind::Alive => Report::Alive,
-        // Cards that let a component in a worker ask are refused at load; whoever asks is told so by the drop.
-        EventKind::Asks(_) => return None,
+        EventKind::Asks(ask) => return questions.ask(ask),
         EventKind::Ended { end, memory_peak } => Report::Ended { end, memory_peak },
     })
 }

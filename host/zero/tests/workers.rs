@@ -4,19 +4,24 @@
 
 mod common;
 
+use arje_bus::{CallError, Client};
+use arje_card::{Capability, InterfaceId};
 use common::{Dev, card, folder};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
+use std::time::Duration;
 
 /// Runs a seed for at most so many seconds, or until nothing is left to do.
 fn run(genesis: &[Value], seconds: &str) -> Dev {
     let folder = folder();
-    let worker = folder.path().join("ente-worker");
+    let (worker, run) = (folder.path().join("ente-worker"), folder.path().join("run"));
     symlink(env!("CARGO_BIN_EXE_ente-zero"), &worker).unwrap();
     Dev::start(folder, genesis, |command| {
         command
+            .arg("--run-dir")
+            .arg(run)
             .args(["--for", seconds, "--components"])
             .arg(arje_guest_artifacts::components())
             .env("ARJE_ENTE_WORKER", worker);
@@ -128,6 +133,71 @@ fn mem_bytes_bounds_what_a_component_can_use() {
         .unwrap();
     let bytes = refused.parse::<u64>().unwrap() * 65536;
     assert!((16 << 20..64 << 20).contains(&bytes), "{bytes}: {said:#?}");
+}
+
+/// A service that does what it is told, and provides the endpoint of this number.
+fn peer(label: &str, number: u16) -> Value {
+    let restart = json!({"Restart": {"initial": 20, "max": 20}});
+    let mut card = bodied("bus_peer", "service", restart, json!({"nofile": 64}));
+    card["label"] = json!(label);
+    card["permissions"] = json!({"ipc": {"allow": ["wit-v1"]}});
+    card["provides"] = json!([{"Endpoint": {"interface": ENDPOINT, "version": number}}]);
+    card
+}
+
+/// The interface that `bus_peer` calls.
+const ENDPOINT: &str = "7e570000-0000-0000-0000-000000000000";
+
+fn endpoint(version: u16) -> Capability {
+    let mut uuid = [0; 16];
+    uuid[..2].copy_from_slice(&[0x7e, 0x57]);
+    Capability::Endpoint {
+        interface: InterfaceId(uuid),
+        version,
+    }
+}
+
+#[test]
+fn components_with_and_without_a_body_call_each_other() {
+    let mut plain = peer("plain", 2);
+    plain.as_object_mut().unwrap().remove("soma");
+    let mut bodied = peer("body that announces", 1);
+    bodied["readiness"] = json!("announce"); // so its question has been answered
+    let mut dev = run(&[plain, bodied], "120");
+    dev.wait("the seed is up");
+    worker(&dev);
+    let socket = dev.folder.path().join("run/ente-bus.sock");
+    let mut client = Client::connect(&socket).unwrap();
+    let mut ask = |number, command: &str| {
+        let within = Duration::from_secs(100);
+        let answer = client.invoke(endpoint(number), command.into(), within);
+        answer
+            .unwrap()
+            .map(|bytes| String::from_utf8(bytes).unwrap())
+    };
+    let said = |text: &str| Ok(text.to_owned());
+    assert_eq!(
+        ask(1, "invoke 2 0 who"),
+        said("component body that announces for 2")
+    );
+    assert_eq!(ask(2, "invoke 1 0 who"), said("component plain for 1"));
+    // Round and back is a circle, wherever its members are.
+    let deadlock = said("error: InvokeError::Deadlock");
+    assert_eq!(ask(1, "invoke 2 0 invoke 1 0 echo x"), deadlock);
+    assert_eq!(ask(2, "invoke 1 0 invoke 2 0 echo x"), deadlock);
+    // Both see the same Entes.
+    let list = ask(1, "list").unwrap();
+    assert!(
+        list.contains("body that announces EnteState::Ready 64 1"),
+        "{list}"
+    );
+    assert_eq!(ask(2, "list"), Ok(list));
+    // What it takes back is not served any more.
+    assert_eq!(ask(1, "take-back 1"), said("ok"));
+    let nobody = said("error: InvokeError::NoProvider");
+    assert_eq!(ask(2, "invoke 1 0 who"), nobody);
+    assert_eq!(ask(1, "echo x"), Err(CallError::NoProvider));
+    assert!(dev.stop().0);
 }
 
 /// Whether the init is root here, who alone can confine; said where a test cannot tell anything.

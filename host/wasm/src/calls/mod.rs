@@ -16,8 +16,8 @@ pub(crate) mod waits;
 use crate::event::{Ask, EventKind};
 use crate::host::{InvokeError, Shared};
 use crate::lane::LaneSignal;
-use arje_bus::{CallError, Caller, MAX_PAYLOAD, Place, Provider};
-use arje_card::{Capability, Id};
+use arje_bus::{CallError, Caller, MAX_PAYLOAD, Place};
+use arje_card::{Capability, Card, Entry, Id, Payload};
 use bay::Attempt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -91,6 +91,19 @@ pub(crate) struct Asker {
     pub(crate) signal: Option<Arc<LaneSignal>>,
 }
 
+impl Asker {
+    /// The component of this Card. The waiting of a service may keep others waiting, since it answers one call at a time.
+    pub(crate) fn of(card: &Card, incarnation: u64, signal: Option<Arc<LaneSignal>>) -> Asker {
+        let waits = match &card.payload {
+            Payload::Wasm(payload) if payload.entry == Entry::Service => {
+                Some((card.id, incarnation))
+            }
+            _ => None,
+        };
+        Asker { waits, signal }
+    }
+}
+
 impl Shared {
     /// Calls whoever provides the capability.
     pub(crate) async fn invoke(
@@ -98,13 +111,16 @@ impl Shared {
         asker: &Asker,
         call: Call,
     ) -> Result<Vec<u8>, CallError> {
+        if self.is_worker {
+            return self.invoke_elsewhere(Id::NIL, call).await; // PID 1 knows who provides it
+        }
         let provider = self
             .routes
             .resolve(&call.capability)
             .ok_or(CallError::NoProvider)?;
         match provider.place {
             Place::Component => self.invoke_at(asker, provider.id, call).await,
-            Place::Process => self.invoke_process(provider, call).await,
+            Place::Process => self.invoke_elsewhere(provider.id, call).await,
         }
     }
 
@@ -178,13 +194,13 @@ impl Shared {
         }
     }
 
-    /// Calls a native provider: the core loop has its connection.
-    async fn invoke_process(&self, provider: Provider, call: Call) -> Result<Vec<u8>, CallError> {
+    /// Calls whom the core loop reaches: a native provider on its connection, or in a worker process everybody.
+    async fn invoke_elsewhere(&self, provider: Id, call: Call) -> Result<Vec<u8>, CallError> {
         check_size(call.payload.len())?;
         let (deadline, caller) = (call.deadline, call.caller.card.clone());
         let (reply, answer) = oneshot::channel();
         let ask = Ask::Invoke {
-            provider: provider.id,
+            provider,
             call,
             reply,
         };

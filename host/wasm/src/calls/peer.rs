@@ -5,7 +5,7 @@ use super::typed::{Bindings, TypedImport, Unbound};
 use crate::host::Shared;
 use crate::lane::LaneSignal;
 use arje_bus::Caller;
-use arje_card::{Capability, Card, Entry, Id, Payload};
+use arje_card::{Capability, Card, Id};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::ComponentExportIndex;
@@ -60,18 +60,9 @@ impl Peer {
         Caller::component(Arc::clone(&self.card))
     }
 
-    /// As one that asks. The waiting of a service may keep others waiting, since it answers one call at a time.
+    /// As one that asks.
     pub(crate) fn asker(&self, signal: &Arc<LaneSignal>) -> Asker {
-        let waits = match &self.card.payload {
-            Payload::Wasm(payload) if payload.entry == Entry::Service => {
-                Some((self.card.id, self.incarnation))
-            }
-            _ => None,
-        };
-        Asker {
-            waits,
-            signal: Some(Arc::clone(signal)),
-        }
+        Asker::of(&self.card, self.incarnation, Some(Arc::clone(signal)))
     }
 
     /// A call begins; it may take so long.
@@ -109,4 +100,4 @@ impl Peer {
 
 /// The longest that anybody waits for an answer: an hour. A larger number means "as long as it takes", and must not
 /// overflow.
-const MAX_PATIENCE: Duration = Duration::from_secs(3600);
+pub(crate) const MAX_PATIENCE: Duration = Duration::from_secs(3600);

@@ -334,15 +334,14 @@ impl From<CallError> for InvokeError {
 
 impl From<&Entry> for EnteInfo {
     fn from(entry: &Entry) -> EnteInfo {
-        let card = &entry.card;
         EnteInfo {
-            id: card.id.to_string(),
-            label: card.label.clone(),
+            id: entry.id.to_string(),
+            label: entry.label.clone(),
             incarnation: entry.incarnation,
             state: entry.state.into(),
             pid: entry.pid,
             pin: entry.pin.map(|pin| pin.to_string()),
-            provides: card.provides.iter().map(Capability::from).collect(),
+            provides: entry.provides.iter().map(Capability::from).collect(),
         }
     }
 }

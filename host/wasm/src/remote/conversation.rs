@@ -1,15 +1,17 @@
 //! The conversation with a worker that has got its component: one word at a time, at a bounded pace,
 //! and never waiting for it alone.
 
+use super::outbox::Outbox;
 use super::pace::Pace;
 use super::phase::Phase;
+use super::questions::Questions;
 use super::{Calls, Ended, Remote};
 use crate::calls::{Answer, Invocation, Reply, Work};
 use crate::event::{End, EventKind};
 use crate::host::InvokeError;
 use crate::iface::log::Level;
 use crate::output::printable;
-use crate::wire::{Command, Frames, MAX_PAYLOAD, MAX_REPORT, Malformed, Report};
+use crate::wire::{Command, Frames, MAX_PAYLOAD, MAX_REPORT, Malformed, Report, can_name, sent};
 use arje_bus::HandlerError;
 use nix::sys::socket::{MsgFlags, recv};
 use std::io;
@@ -45,8 +47,11 @@ pub(super) struct Conversation<'a> {
     pace: Pace,
     /// A line that waits for room, and keeps what comes after it from being read.
     line: Option<(Level, String)>,
-    /// What is left to be written: at most one call and the request to stop.
-    out: Vec<u8>,
+    out: Outbox,
+    /// What it asks.
+    questions: Questions,
+    /// The process is gone: nobody waits for answers any more.
+    gone: bool,
     /// Until it is asked to stop.
     calls: Option<Calls>,
     /// The call that it is at: its number, and who waits for the answer.
@@ -65,7 +70,9 @@ impl<'a> Conversation<'a> {
             phase: Phase::new(&remote.card, Instant::now()),
             pace: Pace::new(Instant::now()),
             line: None,
-            out: Vec::new(),
+            out: Outbox::default(),
+            questions: Questions::new(&remote.card),
+            gone: false,
             calls: Some(calls),
             asked: None,
             count: 0,
@@ -86,7 +93,7 @@ impl<'a> Conversation<'a> {
     /// Takes the next word, or waits for whatever happens first.
     async fn step(&mut self) -> Result<Next, End> {
         let remote = self.remote;
-        let may_read = self.line.is_none();
+        let may_read = self.line.is_none() && !self.out.is_full();
         if may_read && let Some(report) = self.next_report()? {
             self.pace.note_frame(Instant::now());
             return self.take(report);
@@ -100,17 +107,17 @@ impl<'a> Conversation<'a> {
                 self.ask_to_stop();
                 Ok(Next::Again)
             }
-            written = write_some(&mut self.out, &self.socket) => {
-                if written.is_err() {
-                    self.out.clear(); // its end is about to be seen
-                }
+            () = self.out.write_some(&self.socket) => Ok(Next::Again),
+            told = self.questions.next() => {
+                let (number, told) = told.map_err(|error| End::HostPanic(error.to_string()))?;
+                self.out.push(Command::Told { number, told }.encode());
                 Ok(Next::Again)
             }
             Some(call) = next_call(&mut self.calls), if self.asked.is_none() && self.phase.serves() => {
                 self.ask(*call);
                 Ok(Next::Again)
             }
-            room = remote.output.room(), if !may_read => {
+            room = remote.output.room(), if self.line.is_some() => {
                 if let Some((level, text)) = self.line.take() {
                     remote.output.accept(level, text, room);
                 }
@@ -131,33 +138,25 @@ impl<'a> Conversation<'a> {
         self.phase.stopping();
         self.calls = None; // those who wait are told now, not when the process is gone
         if let Some(reason) = self.remote.control.stop_reason() {
-            self.out.extend(Command::Stop(reason).encode());
+            self.out.push(Command::Stop(reason).encode());
         }
     }
 
     fn ask(&mut self, call: Invocation) {
         let Invocation { work, reply } = call;
-        let (name, payload) = match work {
-            Work::Function { payload, .. } if payload.len() > MAX_PAYLOAD => {
-                let _ = reply.send(Err(InvokeError::TooLarge)); // the caller may have gone
-                return;
+        if reply.is_closed() {
+            return; // nobody waits any more: cancelled, or too late
+        }
+        let number = self.count + 1;
+        match command(number, work) {
+            Ok(command) => {
+                self.count = number;
+                self.out.push(command.encode());
+                self.asked = Some((number, reply));
+                self.phase.asked(Instant::now());
             }
-            Work::Function { name, payload } => (name, payload),
-            // A Card with a body that is called by capability is refused at load.
-            Work::Handle(_) | Work::Typed(_) => {
-                let _ = reply.send(Err(InvokeError::Refused(HandlerError::Unsupported)));
-                return;
-            }
-        };
-        self.count += 1;
-        let command = Command::Call {
-            number: self.count,
-            function: name.into(),
-            payload,
-        };
-        self.out.extend(command.encode());
-        self.asked = Some((self.count, reply));
-        self.phase.asked(Instant::now());
+            Err(error) => drop(reply.send(Err(error))), // the caller may have gone
+        }
     }
 
     fn answered(
@@ -213,6 +212,11 @@ impl<'a> Conversation<'a> {
             // Made printable once more: the worker may not have done so.
             Report::Line { level, text } => self.line = Some((level, printable(&text))),
             Report::Answer { number, answer } => self.answered(number, answer).map_err(broken)?,
+            Report::Asks { .. } if self.gone => {}
+            Report::Asks { number, question } => {
+                let taken = self.questions.take(self.remote, number, question);
+                taken.map_err(broken)?;
+            }
             Report::Ended { end, memory_peak } => return Ok(Next::Over((end, memory_peak))),
         }
         Ok(Next::Again)
@@ -220,6 +224,7 @@ impl<'a> Conversation<'a> {
 
     /// Takes what a worker that is gone had said, without waiting for anything.
     fn last_words(mut self) -> Result<Ended, End> {
+        self.gone = true;
         let mut left = MAX_LAST_WORDS;
         loop {
             if let Some(ended) = self.take_all()? {
@@ -264,19 +269,25 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-/// Writes as much as the socket takes; with nothing to write, never returns.
-async fn write_some(left: &mut Vec<u8>, socket: &UnixStream) -> io::Result<()> {
-    if left.is_empty() {
-        return std::future::pending().await;
-    }
-    socket.writable().await?;
-    match socket.try_write(left) {
-        Ok(written) => {
-            left.drain(..written);
-            Ok(())
+/// What the worker is to do.
+fn command(number: u64, work: Work) -> Result<Command, InvokeError> {
+    match work {
+        Work::Function { payload, .. } if payload.len() > MAX_PAYLOAD => Err(InvokeError::TooLarge),
+        Work::Function { name, payload } => Ok(Command::Call {
+            number,
+            function: name.into(),
+            payload,
+        }),
+        Work::Handle(call) if can_name(&call.capability) => {
+            let (caller, call) = sent(call);
+            Ok(Command::Handle {
+                number,
+                caller,
+                call,
+            })
         }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-        Err(error) => Err(error),
+        // A Card with a body that provides a typed service is refused at load.
+        Work::Handle(_) | Work::Typed(_) => Err(InvokeError::Refused(HandlerError::Unsupported)),
     }
 }
 

@@ -7,8 +7,10 @@
 //! out here: whoever reaps it says so.
 
 mod conversation;
+mod outbox;
 mod pace;
 mod phase;
+mod questions;
 
 use crate::calls::Invocation;
 use crate::control::Control;

@@ -29,6 +29,8 @@ pub(super) struct Phase {
     stopping: bool,
     /// Whether the entry becomes ready, or just ends.
     stays: bool,
+    /// Whether it takes calls. Those of others wait in its mailbox for as long as their callers do, as in this process.
+    serves: bool,
     call: Duration,
     deadline: Option<Instant>,
     liveness: Option<Duration>,
@@ -40,15 +42,19 @@ pub(super) struct Phase {
 impl Phase {
     /// The worker has just been handed its component.
     pub(super) fn new(card: &Card, now: Instant) -> Phase {
-        let stays = match &card.payload {
-            Payload::Wasm(payload) => matches!(payload.entry, Entry::Service | Entry::Http),
-            _ => false,
+        let (stays, serves) = match &card.payload {
+            Payload::Wasm(payload) => (
+                matches!(payload.entry, Entry::Service | Entry::Http),
+                payload.entry == Entry::Service,
+            ),
+            _ => (false, false),
         };
         let call = Duration::from_millis(card.limits.call_ms);
         Phase {
             stage: Stage::HandedOver,
             stopping: false,
             stays,
+            serves,
             call,
             deadline: now.checked_add(PATIENCE.saturating_add(call)),
             liveness: card.liveness_ms.map(Duration::from_millis),
@@ -108,7 +114,7 @@ impl Phase {
 
     /// Whether it can be called.
     pub(super) fn serves(&self) -> bool {
-        self.stage == Stage::Ready && !self.stopping
+        self.serves && self.stage == Stage::Ready && !self.stopping
     }
 
     /// It was called; the worker itself ends a call after `limits.call_ms`, and itself with it.
@@ -170,6 +176,20 @@ mod tests {
         let mut once = Phase::new(&card("run"), now);
         assert!(once.started(now).is_ok());
         assert!(once.ready().is_err(), "a command is never ready");
+    }
+
+    #[test]
+    fn only_a_ready_service_is_called() {
+        let now = Instant::now();
+        for (entry, called) in [("service", true), ("http", false)] {
+            let mut phase = Phase::new(&card(entry), now);
+            phase.started(now).unwrap();
+            assert!(!phase.serves());
+            phase.ready().unwrap();
+            assert_eq!(phase.serves(), called, "{entry}");
+            phase.stopping();
+            assert!(!phase.serves());
+        }
     }
 
     #[test]

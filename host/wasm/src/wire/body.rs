@@ -5,6 +5,9 @@ use crate::body::CALLS;
 use crate::event::End;
 use crate::host::InvokeError;
 use crate::trap::{KINDS, told};
+use arje_bus::HandlerError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// Builds a frame.
 #[derive(Debug)]
@@ -26,9 +29,8 @@ impl Writer {
     }
 
     /// A text with its length (u32).
-    pub(super) fn text(mut self, text: &str) -> Writer {
-        self.0.extend_from_slice(&(text.len() as u32).to_le_bytes());
-        self.rest(text)
+    pub(super) fn text(self, text: &str) -> Writer {
+        self.block(text.as_bytes())
     }
 
     /// A text up to the end of the frame.
@@ -40,6 +42,30 @@ impl Writer {
     pub(super) fn bytes(mut self, bytes: &[u8]) -> Writer {
         self.0.extend_from_slice(bytes);
         self
+    }
+
+    /// A value of the bus, up to the end of the frame. One that is too long for a frame, which callers see to, is left
+    /// out, and refused at the other end.
+    pub(super) fn value<T: Serialize>(self, value: &T) -> Writer {
+        let frame = arje_bus::encode(value).unwrap_or_default();
+        self.bytes(frame.get(4..).unwrap_or_default())
+    }
+
+    /// Bytes with their length (u32).
+    pub(super) fn block(mut self, bytes: &[u8]) -> Writer {
+        self.0
+            .extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        self.bytes(bytes)
+    }
+
+    /// Bytes so far.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The body alone.
+    pub(super) fn into_body(mut self) -> Vec<u8> {
+        self.0.split_off(5)
     }
 
     /// The frame, with its length in front. Callers keep bodies below 4 GiB: see the caps.
@@ -82,6 +108,23 @@ const MAILBOX_FULL: u8 = 2;
 const NO_SUCH_FUNCTION: u8 = 3;
 const PROVIDER_DIED: u8 = 4;
 const TOO_LARGE: u8 = 5;
+const HANDLER_REFUSED: u8 = 6;
+
+const UNSUPPORTED: u8 = 0;
+const BAD_REQUEST: u8 = 1;
+const FORBIDDEN: u8 = 2;
+const HANDLER_FAILED: u8 = 3;
+
+/// Appends what a handler answered instead of bytes.
+fn refused(writer: Writer, error: &HandlerError) -> Writer {
+    let (number, why) = match error {
+        HandlerError::Unsupported => return writer.u8(UNSUPPORTED),
+        HandlerError::BadRequest(why) => (BAD_REQUEST, why),
+        HandlerError::Forbidden(why) => (FORBIDDEN, why),
+        HandlerError::Failed(why) => (HANDLER_FAILED, why),
+    };
+    writer.u8(number).rest(&cut_to(why, MAX_LINE_TEXT))
+}
 
 /// Appends an answer; one that does not fit is replaced by that fact.
 pub(super) fn answer(writer: Writer, answer: &Result<Vec<u8>, InvokeError>) -> Writer {
@@ -93,8 +136,8 @@ pub(super) fn answer(writer: Writer, answer: &Result<Vec<u8>, InvokeError>) -> W
         Err(InvokeError::NoSuchFunction(name)) => writer
             .u8(NO_SUCH_FUNCTION)
             .rest(&cut_to(name, MAX_LINE_TEXT)),
-        // Said by handlers only, which are not called over this wire.
-        Err(InvokeError::ProviderDied | InvokeError::Refused(_)) => writer.u8(PROVIDER_DIED),
+        Err(InvokeError::ProviderDied) => writer.u8(PROVIDER_DIED),
+        Err(InvokeError::Refused(error)) => refused(writer.u8(HANDLER_REFUSED), error),
     }
 }
 
@@ -107,6 +150,15 @@ impl<'a> Reader<'a> {
     pub(super) fn new(frame: &'a [u8]) -> Result<(u8, Reader<'a>), Malformed> {
         let (kind, body) = frame.split_first().ok_or(Malformed("an empty frame"))?;
         Ok((*kind, Reader(body)))
+    }
+
+    /// A body within a body.
+    pub(super) fn over(body: &'a [u8]) -> Reader<'a> {
+        Reader(body)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn take(&mut self, bytes: usize) -> Result<&'a [u8], Malformed> {
@@ -128,11 +180,21 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(bytes))
     }
 
-    pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
+    /// Bytes that have their length in front.
+    pub(super) fn block(&mut self) -> Result<&'a [u8], Malformed> {
         let mut length = [0; 4];
         length.copy_from_slice(self.take(4)?);
-        let bytes = self.take(u32::from_le_bytes(length) as usize)?;
-        std::str::from_utf8(bytes).map_err(|_| Malformed("a text that is not UTF-8"))
+        self.take(u32::from_le_bytes(length) as usize)
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
+        std::str::from_utf8(self.block()?).map_err(|_| Malformed("a text that is not UTF-8"))
+    }
+
+    /// The value of the bus up to the end of the frame.
+    pub(super) fn value<T: DeserializeOwned>(&mut self) -> Result<T, Malformed> {
+        let body = std::mem::take(&mut self.0);
+        arje_bus::decode(body).ok_or(Malformed("a body that cannot be read"))
     }
 
     /// The text up to the end of the frame.
@@ -156,8 +218,20 @@ impl<'a> Reader<'a> {
             NO_SUCH_FUNCTION => InvokeError::NoSuchFunction(told(&self.rest()?)),
             PROVIDER_DIED => InvokeError::ProviderDied,
             TOO_LARGE => InvokeError::TooLarge,
+            HANDLER_REFUSED => InvokeError::Refused(self.refused()?),
             _ => return Err(Malformed("no such answer")),
         }))
+    }
+
+    /// What a handler answered instead of bytes; its text as the text of an end.
+    fn refused(&mut self) -> Result<HandlerError, Malformed> {
+        Ok(match self.u8()? {
+            UNSUPPORTED => HandlerError::Unsupported,
+            BAD_REQUEST => HandlerError::BadRequest(told(&self.rest()?)),
+            FORBIDDEN => HandlerError::Forbidden(told(&self.rest()?)),
+            HANDLER_FAILED => HandlerError::Failed(told(&self.rest()?)),
+            _ => return Err(Malformed("no such answer of a handler")),
+        })
     }
 
     /// An end; its texts are cut and made printable once more, since a worker may lie.

@@ -7,15 +7,19 @@
 
 mod body;
 mod frames;
+mod questions;
 mod socket;
 
 pub use frames::Frames;
+pub use questions::{Question, Told, can_name, left_ms, questions_at_once, received};
+pub(crate) use questions::{sent, within};
 pub use socket::{receive_start, send_start};
 
 use crate::control::StopReason;
 use crate::event::End;
 use crate::host::InvokeError;
 use crate::iface::log::Level;
+use arje_bus::{CallFrom, Invoke};
 use body::{Reader, Writer};
 use std::fmt;
 
@@ -50,7 +54,7 @@ pub enum Command {
     },
     /// Asks the component to stop.
     Stop(StopReason),
-    /// A call from another Ente. The next one comes when this one is answered.
+    /// A call of an exported function, for the host's owner. The next call comes when this one is answered.
     Call {
         /// Comes back with the answer.
         number: u64,
@@ -58,6 +62,22 @@ pub enum Command {
         function: String,
         /// At most [`MAX_PAYLOAD`] bytes.
         payload: Vec<u8>,
+    },
+    /// A call by capability, for the component's handler; else as above.
+    Handle {
+        /// Comes back with the answer.
+        number: u64,
+        /// Who calls.
+        caller: CallFrom,
+        /// What is asked, with what is left of its time.
+        call: Invoke,
+    },
+    /// The answer to a question.
+    Told {
+        /// The question's.
+        number: u64,
+        /// What it says.
+        told: Told,
     },
 }
 
@@ -84,6 +104,13 @@ pub enum Report {
         /// At most [`MAX_PAYLOAD`] bytes, or why there is no answer.
         answer: Result<Vec<u8>, InvokeError>,
     },
+    /// The component asks something, and waits for the answer. At most [`questions_at_once`] are under way.
+    Asks {
+        /// Comes back with the answer.
+        number: u64,
+        /// What it asks.
+        question: Question,
+    },
     /// The last frame.
     Ended {
         /// How it ended.
@@ -108,6 +135,8 @@ impl std::error::Error for Malformed {}
 const START: u8 = 1;
 const STOP: u8 = 2;
 const CALL: u8 = 3;
+const HANDLE: u8 = 4;
+const TOLD: u8 = 5;
 
 const STARTED: u8 = 0x41;
 const READY: u8 = 0x42;
@@ -115,6 +144,7 @@ const ALIVE: u8 = 0x43;
 const LINE: u8 = 0x44;
 const ANSWER: u8 = 0x45;
 const ENDED: u8 = 0x46;
+const ASKS: u8 = 0x47;
 
 impl Command {
     /// The whole frame.
@@ -134,6 +164,15 @@ impl Command {
                 .text(function)
                 .bytes(payload)
                 .frame(),
+            Command::Handle {
+                number,
+                caller,
+                call,
+            } => Writer::new(HANDLE)
+                .u64(*number)
+                .value(&(caller, call))
+                .frame(),
+            Command::Told { number, told } => told.write(Writer::new(TOLD).u64(*number)).frame(),
         }
     }
 
@@ -157,6 +196,19 @@ impl Command {
                 function: body.text()?.to_owned(),
                 payload: body.bytes(),
             },
+            HANDLE => {
+                let number = body.u64()?;
+                let (caller, call) = body.value()?;
+                Command::Handle {
+                    number,
+                    caller,
+                    call: questions::invoke(call)?,
+                }
+            }
+            TOLD => Command::Told {
+                number: body.u64()?,
+                told: Told::read(&mut body)?,
+            },
             _ => return Err(Malformed("no such command")),
         };
         body.finished(command)
@@ -177,6 +229,9 @@ impl Report {
                 .frame(),
             Report::Answer { number, answer } => {
                 body::answer(Writer::new(ANSWER).u64(*number), answer).frame()
+            }
+            Report::Asks { number, question } => {
+                question.write(Writer::new(ASKS).u64(*number)).frame()
             }
             Report::Ended { end, memory_peak } => {
                 body::end(Writer::new(ENDED).u64(*memory_peak), end).frame()
@@ -203,6 +258,10 @@ impl Report {
                 number: body.u64()?,
                 answer: body.answer()?,
             },
+            ASKS => Report::Asks {
+                number: body.u64()?,
+                question: Question::read(&mut body)?,
+            },
             ENDED => Report::Ended {
                 memory_peak: body.u64()?,
                 end: body.end()?,
@@ -226,129 +285,4 @@ fn cut_to(text: &str, max: usize) -> std::borrow::Cow<'_, str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Splits off the length, which must be right.
-    fn inner(frame: &[u8]) -> &[u8] {
-        let (length, rest) = frame.split_at(4);
-        assert_eq!(
-            u32::from_le_bytes(length.try_into().unwrap()) as usize,
-            rest.len()
-        );
-        rest
-    }
-
-    fn reports() -> Vec<Report> {
-        let ends = [
-            End::Exited(-3),
-            End::Failed("no such thing".into()),
-            End::Refused("é".into()),
-            End::Trapped {
-                kind: "stack-overflow",
-                message: "deep".into(),
-            },
-            End::Deadline {
-                call: "start",
-                after_ms: 5,
-            },
-            End::Unhealthy(String::new()),
-            End::Killed,
-            End::HostPanic("index".into()),
-        ];
-        let ends = ends.into_iter().map(|end| Report::Ended {
-            end,
-            memory_peak: u64::MAX,
-        });
-        let line = Report::Line {
-            level: Level::Error,
-            text: "a line".into(),
-        };
-        let answers = [
-            Ok(vec![0, 1, 2]),
-            Err(InvokeError::NotRunning),
-            Err(InvokeError::MailboxFull),
-            Err(InvokeError::NoSuchFunction("f".into())),
-            Err(InvokeError::ProviderDied),
-            Err(InvokeError::TooLarge),
-        ];
-        let answers = answers
-            .into_iter()
-            .map(|answer| Report::Answer { number: 7, answer });
-        [Report::Started, Report::Ready, Report::Alive, line]
-            .into_iter()
-            .chain(ends)
-            .chain(answers)
-            .collect()
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        for report in reports() {
-            assert_eq!(Report::decode(inner(&report.encode())), Ok(report));
-        }
-        for command in [
-            Command::Start {
-                incarnation: 7,
-                card: "{}".into(),
-            },
-            Command::Stop(StopReason::Shutdown),
-            Command::Call {
-                number: 1,
-                function: "ns:pkg/iface@1.0.0#f".repeat(100),
-                payload: vec![0xff; 3],
-            },
-        ] {
-            assert_eq!(Command::decode(inner(&command.encode())), Ok(command));
-        }
-    }
-
-    #[test]
-    fn no_cut_and_no_addition_is_taken() {
-        for report in reports() {
-            let frame = report.encode();
-            let frame = inner(&frame);
-            for end in 0..frame.len() {
-                // A text may end anywhere, so its frame may become another text, never the same.
-                assert_ne!(Report::decode(&frame[..end]), Ok(report.clone()));
-            }
-            let longer = [frame, b"x"].concat();
-            assert_ne!(Report::decode(&longer), Ok(report));
-        }
-        assert!(Report::decode(&[STARTED, 0]).is_err());
-        assert!(Report::decode(&[]).is_err());
-        assert!(Report::decode(&[0x7f]).is_err());
-        assert!(Report::decode(&[LINE, 9, b'x']).is_err());
-    }
-
-    #[test]
-    fn unknown_words_of_an_end_are_not_repeated() {
-        let kind = Writer::new(ENDED).u64(0).u8(3).text("made-up").rest("m");
-        let call = Writer::new(ENDED).u64(0).u8(4).text("made-up").u64(1);
-        let end = |writer: Writer| match Report::decode(inner(&writer.frame())) {
-            Ok(Report::Ended { end, .. }) => end,
-            other => panic!("{other:?}"),
-        };
-        assert!(matches!(end(kind), End::Trapped { kind: "other", .. }));
-        assert!(matches!(end(call), End::Deadline { call: "a call", .. }));
-    }
-
-    #[test]
-    fn a_line_always_fits() {
-        let text = "é".repeat(MAX_LINE_TEXT);
-        let line = Report::Line {
-            level: Level::Info,
-            text,
-        };
-        let frame = line.encode();
-        assert!(inner(&frame).len() <= MAX_REPORT);
-        let Ok(Report::Line { text, .. }) = Report::decode(inner(&frame)) else {
-            panic!("it was not taken")
-        };
-        assert!(
-            text.ends_with(" more bytes]"),
-            "{}",
-            &text[text.len() - 40..]
-        );
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@
 use crate::calls::*;
 use crate::commands::*;
 use crate::rig::{self, Rig, card};
+use crate::typed::*;
 use arje_wasm::{End, EventKind, InvokeError, StopReason};
 use std::thread;
 

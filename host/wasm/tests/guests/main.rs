@@ -15,3 +15,4 @@ mod commands;
 mod http;
 mod place;
 mod rig;
+mod typed;

@@ -25,7 +25,6 @@ pub struct Rig {
     pub place: Place,
     pub lines: Arc<Lines>,
     /// Who answers calls to what; in PID 1 the core loop fills it.
-    #[allow(dead_code, reason = "the tests of workers do not fill it")]
     pub routes: Arc<Routes>,
 }
 

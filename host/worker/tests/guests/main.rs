@@ -8,6 +8,7 @@
     reason = "a test may panic; helpers outside of test functions, too"
 )]
 
+#[path = "../../../wasm/tests/guests/calls.rs"]
 mod calls;
 #[path = "../../../wasm/tests/guests/cases.rs"]
 mod cases;
@@ -18,4 +19,5 @@ mod http;
 mod place;
 #[path = "../../../wasm/tests/guests/rig.rs"]
 mod rig;
+mod typed;
 mod worker;

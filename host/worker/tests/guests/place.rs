@@ -27,6 +27,7 @@ struct Workers {
 #[derive(Clone, Copy)]
 enum Worker {
     Running(Pid),
+    /// The host knows it, too.
     Reaped(ExitStatus),
 }
 
@@ -43,8 +44,8 @@ impl Place {
         let (host, workers) = (Arc::clone(host), Arc::clone(&self.workers));
         thread::spawn(move || {
             let status = child.wait().unwrap();
-            workers.set(id, Worker::Reaped(status));
             let _ = host.kill(id, incarnation); // it may have been told already
+            workers.set(id, Worker::Reaped(status));
         });
     }
 
@@ -67,8 +68,13 @@ impl Place {
         }
     }
 
-    /// The host has heard its last word. A worker that said it exits by itself.
-    pub fn ended(&self, _card: &Card) {}
+    /// The host has heard its last word. A worker that said it exits by itself; the next life begins when that is seen,
+    /// as in PID 1.
+    pub fn ended(&self, card: &Card) {
+        if self.pid(card).is_some() {
+            self.exit_status(card);
+        }
+    }
 
     /// Waits for the end of the process.
     pub fn exit_status(&self, card: &Card) -> ExitStatus {

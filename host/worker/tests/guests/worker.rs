@@ -3,8 +3,9 @@
 use crate::cases::refusal;
 use crate::place::{command, ended_by};
 use crate::rig::{self, Rig, card};
-use arje_card::Card;
-use arje_wasm::wire::{Frames, MAX_COMMAND, Report, receive_start};
+use arje_bus::{Announce, Invoke};
+use arje_card::{Capability, Card};
+use arje_wasm::wire::{Frames, MAX_COMMAND, Question, Report, receive_start};
 use arje_wasm::{End, EventKind, Level, StartRequest, StopReason};
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};
@@ -132,6 +133,55 @@ fn nonsense_is_the_end_of_a_worker() {
     bytes.extend(std::iter::repeat_n(Report::Alive.encode(), 1000).flatten());
     let end = end_after(&lively, bytes);
     assert!(matches!(end, End::Broken(_)), "{end:?}");
+}
+
+/// A service that may use the bus, and provides one capability.
+fn peer() -> Card {
+    let mut card = card("bus_peer", "service");
+    card.permissions.ipc.allow = vec!["wit-v1".into()];
+    card.provides = [Capability::Journal].into();
+    card
+}
+
+fn asks(question: Question) -> Vec<u8> {
+    let number = 1;
+    Report::Asks { number, question }.encode()
+}
+
+fn invoke(payload: Vec<u8>) -> Vec<u8> {
+    asks(Question::Invoke(Invoke {
+        capability: Capability::Power,
+        payload,
+        deadline_ms: 60_000,
+    }))
+}
+
+fn announce(capability: Capability) -> Vec<u8> {
+    let capabilities = vec![capability];
+    asks(Question::Announce(Announce { capabilities }))
+}
+
+#[test]
+fn a_question_that_may_not_be_asked_is_the_end_of_a_worker() {
+    let broken = |card: &Card, bytes: Vec<u8>| match end_after(card, bytes) {
+        End::Broken(why) => why,
+        end => panic!("{end:?}"),
+    };
+    let why = broken(&peer(), invoke(vec![0; arje_bus::MAX_PAYLOAD + 1]));
+    assert!(why.contains("payload"), "{why}");
+    let why = broken(&peer(), announce(Capability::Power));
+    assert!(why.contains("does not provide"), "{why}");
+    // Its component has one instance, which waits for its answer.
+    let twice = announce(Capability::Journal).repeat(2);
+    let why = broken(&peer(), twice);
+    assert!(why.contains("at once"), "{why}");
+    // Without the grant nothing may be asked, whatever it is.
+    let mut silent = peer();
+    silent.permissions.ipc.allow.clear();
+    for question in [invoke(vec![]), announce(Capability::Journal)] {
+        let why = broken(&silent, question);
+        assert!(why.contains("does not allow"), "{why}");
+    }
 }
 
 #[test]

@@ -67,17 +67,19 @@ impl Core {
         };
         let page = view.page(after).entes;
         let info = |summary: &arje_bus::EnteSummary| {
-            let card = self.supervisor.card(summary.id)?.clone();
+            let card = self.supervisor.card(summary.id)?;
             let pin = match &card.payload {
                 Payload::Wasm(payload) => Some(payload.module_sha256),
                 _ => None,
             };
             Some(EnteInfo {
-                card,
+                id: card.id,
+                label: card.label.clone(),
                 state: summary.state,
                 incarnation: summary.incarnation,
                 pid: summary.pid,
                 pin,
+                provides: card.provides.iter().cloned().collect(),
             })
         };
         page.iter().filter_map(info).collect()

@@ -1,7 +1,12 @@
 //! Components with a body, in the machine.
 
-use crate::machine::{Booted, restart, seed, shell, wasm};
+use crate::machine::{Booted, folder, restart, seed, shell, tree_with, wasm, with_bus};
+use crate::programs::{role, with_itself};
+use arje_bus::{Client, SOCKET};
+use arje_card::{Capability, InterfaceId};
 use serde_json::{Value, json};
+use std::path::Path;
+use std::time::Duration;
 
 /// A component that stays, with this body.
 fn bodied(label: &str, soma: Value) -> Value {
@@ -83,4 +88,55 @@ fn limits_of_a_workers_cgroup_hold() {
     booted.run(
         "until grep -q 'nr_throttled [1-9]' /sys/fs/cgroup/ente/spin/cpu.stat; do usleep 20000; done",
     );
+}
+
+/// The interface that the guest `bus_peer` calls, in this version.
+fn endpoint(version: u16) -> Value {
+    json!({"Endpoint": {"interface": "7e570000-0000-0000-0000-000000000000", "version": version}})
+}
+
+/// Not a test: a native Ente that has two components call each other.
+#[test]
+#[ignore = "started in the machine"]
+fn asker() {
+    if std::env::var("ARJE_ROLE").is_err() {
+        return;
+    }
+    let mut client = Client::connect(Path::new(SOCKET)).unwrap();
+    for (version, command) in [(1, "invoke 2 0 who"), (2, "invoke 1 0 who")] {
+        let mut uuid = [0; 16];
+        uuid[..2].copy_from_slice(&[0x7e, 0x57]);
+        let capability = Capability::Endpoint {
+            interface: InterfaceId(uuid),
+            version,
+        };
+        let answer = client.invoke(capability, command.into(), Duration::from_secs(60));
+        let answer = String::from_utf8(answer.unwrap().unwrap()).unwrap();
+        println!("\n{version} was told: {answer}");
+    }
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn components_with_and_without_a_body_call_each_other() {
+    let peer = |label: &str, version| {
+        let mut card = with_bus(wasm(label, "bus_peer", "service", restart()));
+        card["provides"] = json!([endpoint(version)]);
+        card
+    };
+    let mut bodied = peer("bodied", 1);
+    bodied["soma"] = json!({
+        "namespaces": {"pid": true},
+        "run_as": {"uid": 4711, "gid": 4711},
+    });
+    let mut asker = with_bus(role("asker", "workers::asker", "ask"));
+    asker["requires"] = json!([endpoint(1), endpoint(2)]);
+    let seed = seed(vec![shell(), bodied, peer("plain", 2), asker]);
+    let inputs = folder();
+    let image = tree_with(inputs.path(), &seed, with_itself);
+    let booted = Booted::with_tree(folder(), &image, |_| {});
+    booted.wait("1 was told: component bodied for 2");
+    booted.wait("2 was told: component plain for 1");
 }

@@ -1,4 +1,4 @@
-//! Components that call each other: this version runs them in PID 1 only, and says so when the seed is loaded.
+//! Typed services: this version runs their components in PID 1 only, and says so when the seed is loaded.
 
 use crate::rig::card;
 use arje_card::{Capability, Card, unsupported};
@@ -10,13 +10,6 @@ fn refused(card: &mut Card) {
         why.starts_with("soma: this version does not connect"),
         "{why}"
     );
-}
-
-#[test]
-pub fn bus_peer() {
-    let mut card = card("bus_peer", "service");
-    card.permissions.ipc.allow = vec!["wit-v1".into()];
-    refused(&mut card);
 }
 
 #[test]

@@ -1,0 +1,131 @@
+//! What a worker asks of PID 1 for its component, and what it is told.
+//!
+//! Who asks is known here and never said by the worker; what it may ask is looked up in its Card once more. What has to
+//! be waited for is waited for in tasks of their own, few enough to be counted, which end with the conversation.
+
+use super::Remote;
+use crate::calls::{Asker, Call};
+use crate::event::{Ask, EventKind};
+use crate::host::Shared;
+use crate::wire::{Malformed, Question, Told, questions_at_once, within};
+use arje_bus::{Caller, IPC_NAME, Invoke};
+use arje_card::{Capability, Card};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinSet};
+
+/// The questions of one worker that are under way.
+pub(super) struct Questions {
+    most: usize,
+    under_way: JoinSet<(u64, Told)>,
+}
+
+impl Questions {
+    pub(super) fn new(card: &Card) -> Questions {
+        let most = match card.permissions.ipc.allows(IPC_NAME) {
+            true => questions_at_once(card),
+            false => 0,
+        };
+        Questions {
+            most,
+            under_way: JoinSet::new(),
+        }
+    }
+
+    /// Takes a question in.
+    pub(super) fn take(
+        &mut self,
+        remote: &Remote,
+        number: u64,
+        question: Question,
+    ) -> Result<(), Malformed> {
+        if self.most == 0 {
+            return Err(Malformed("a question that its Card does not allow"));
+        }
+        if self.under_way.len() >= self.most {
+            return Err(Malformed("more questions at once than it may ask"));
+        }
+        check(&remote.card, &question)?;
+        let (host, card) = (Arc::clone(&remote.host), Arc::clone(&remote.card));
+        let incarnation = remote.incarnation;
+        self.under_way
+            .spawn(async move { (number, answer(&host, card, incarnation, question).await) });
+        Ok(())
+    }
+
+    /// The next answer, when there is one.
+    pub(super) async fn next(&mut self) -> Result<(u64, Told), JoinError> {
+        match self.under_way.join_next().await {
+            Some(told) => told,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Whether its Card lists what it announces. An honest worker has looked.
+fn check(card: &Card, question: &Question) -> Result<(), Malformed> {
+    let listed = |list: &[Capability]| list.iter().all(|one| card.provides.contains(one));
+    let all = match question {
+        Question::Announce(announce) => listed(&announce.capabilities),
+        Question::Update(update) => listed(&update.adds) && listed(&update.removes),
+        Question::Invoke(_) | Question::List(_) => true,
+    };
+    match all {
+        true => Ok(()),
+        false => Err(Malformed("a capability that its Card does not provide")),
+    }
+}
+
+async fn answer(host: &Arc<Shared>, card: Arc<Card>, incarnation: u64, question: Question) -> Told {
+    let id = card.id;
+    let ask = |ask| host.send(id, incarnation, EventKind::Asks(ask));
+    match question {
+        Question::Invoke(invoke) => Told::Invoked(call(host, card, incarnation, invoke).await),
+        Question::Announce(announce) => {
+            let (reply, answer) = oneshot::channel();
+            ask(Ask::Announce {
+                capabilities: announce.capabilities,
+                reply,
+            });
+            registered(answer).await
+        }
+        Question::Update(update) => {
+            let (reply, answer) = oneshot::channel();
+            ask(Ask::Update {
+                adds: update.adds,
+                removes: update.removes,
+                reply,
+            });
+            registered(answer).await
+        }
+        Question::List(list) => {
+            let (reply, page) = oneshot::channel();
+            ask(Ask::List {
+                after: list.after,
+                reply,
+            });
+            Told::Page(page.await.unwrap_or_default())
+        }
+    }
+}
+
+async fn call(
+    host: &Arc<Shared>,
+    card: Arc<Card>,
+    incarnation: u64,
+    invoke: Invoke,
+) -> Result<Vec<u8>, arje_bus::CallError> {
+    let asker = Asker::of(&card, incarnation, None);
+    let call = Call {
+        caller: Caller::component(card),
+        capability: invoke.capability,
+        payload: invoke.payload,
+        deadline: within(invoke.deadline_ms),
+    };
+    host.invoke(&asker, call).await
+}
+
+async fn registered(answer: oneshot::Receiver<Result<(), String>>) -> Told {
+    let nobody = |_| Err("nobody answers".to_owned());
+    Told::Registered(answer.await.unwrap_or_else(nobody))
+}
