@@ -14,7 +14,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The components that are no test cases.
-const GUESTS: &[&str] = &["echo", "greet", "hello", "kv", "ticker", "web"];
+const GUESTS: &[&str] = &[
+    "echo",
+    "greet",
+    "hello",
+    "kv",
+    "kv-counter",
+    "kv-front",
+    "policy-provider",
+    "ticker",
+    "web",
+];
 /// What the components are built from, seen from `guests/`.
 const SOURCES: &[&str] = &[
     "Cargo.toml",
@@ -23,6 +33,9 @@ const SOURCES: &[&str] = &[
     "hello",
     "echo",
     "kv",
+    "kv-counter",
+    "kv-front",
+    "policy-provider",
     "greet",
     "web",
     "ticker",
@@ -166,7 +179,8 @@ fn cases(folder: &Path) -> Result<Vec<Case>> {
 fn install(components: &Components, output: &Path, cases: &[Case]) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for name in GUESTS {
-        let path = output.join(format!("{name}.wasm"));
+        // Cargo names what it builds from a library after the crate, not after the package.
+        let path = output.join(format!("{}.wasm", name.replace('-', "_")));
         let wasm = at(&path, fs::read(&path))?;
         entries.push(components.install(name, &wasm)?);
     }

@@ -131,7 +131,12 @@ fn list() -> Vec<u8> {
     let entes = bus::list_entes();
     let lines = entes.iter().map(|ente| {
         let pin = ente.pin.as_deref().map_or(0, str::len);
-        format!("{} {:?} {pin} {}", ente.label, ente.state, ente.provides.len())
+        format!(
+            "{} {:?} {pin} {}",
+            ente.label,
+            ente.state,
+            ente.provides.len()
+        )
     });
     lines.collect::<Vec<_>>().join("\n").into_bytes()
 }

@@ -77,8 +77,16 @@ impl exports::arje::test::calls::Guest for Case {
             "bytes" => shapes::bytes(rest.as_bytes()),
             "add" => shapes::add(number() as u32, 1).to_string().into_bytes(),
             "all" => all().into_bytes(),
-            "fail" => shapes::fail(rest).map_err(failure).err().unwrap_or_default().into_bytes(),
-            "spin" => shapes::spin(number()).map_err(failure).err().unwrap_or_default().into_bytes(),
+            "fail" => shapes::fail(rest)
+                .map_err(failure)
+                .err()
+                .unwrap_or_default()
+                .into_bytes(),
+            "spin" => shapes::spin(number())
+                .map_err(failure)
+                .err()
+                .unwrap_or_default()
+                .into_bytes(),
             "die" => shapes::die().err().unwrap_or_default().into_bytes(),
             "who" => shapes::who().into_bytes(),
             _ => b"what?".to_vec(),

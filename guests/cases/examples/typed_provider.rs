@@ -65,7 +65,11 @@ impl Guest for Case {
 
     fn who() -> String {
         match bus::current_call() {
-            Some(call) => format!("{} within {}", call.caller.label.unwrap_or_default(), call.left_ms),
+            Some(call) => format!(
+                "{} within {}",
+                call.caller.label.unwrap_or_default(),
+                call.left_ms
+            ),
             None => String::new(),
         }
     }

@@ -6,8 +6,8 @@ extern crate alloc;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::ops::Bound;
 use arje_sdk::{CardInfo, Instance, Service, bus, freestanding, service};
+use core::ops::Bound;
 
 wit_bindgen::generate!({ path: "wit", world: "service", additional_derives: [PartialEq] });
 
@@ -129,7 +129,10 @@ mod tests {
     #[test]
     fn nobody_fills_it_without_end() {
         let _host = host();
-        assert_eq!(Store::set("k".repeat(257), Vec::new()), Err(Error::TooLarge));
+        assert_eq!(
+            Store::set("k".repeat(257), Vec::new()),
+            Err(Error::TooLarge)
+        );
         let large = alloc::vec![0; MAX_VALUE + 1];
         assert_eq!(Store::set("k".into(), large), Err(Error::TooLarge));
         for n in 0..MAX_KEYS {
