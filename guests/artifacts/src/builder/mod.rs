@@ -1,4 +1,4 @@
-//! How guests are built. Used by the build script, by the `third-party` program and by the
+//! How guests are built. Used by the build script, by the programs `third-party` and `arje-component` and by the
 //! reproducibility test; users of the crate see only what was built.
 //!
 //! - [`toolchain`] finds a compiler for `wasm32-wasip2`;
@@ -6,10 +6,12 @@
 //! - [`nested`] runs cargo inside cargo without handing down the outer one's settings;
 //! - [`normalise`] removes from a component what does not run;
 //! - [`manifest`] writes the components folder;
-//! - [`third_party`] builds programs that nobody here wrote.
+//! - [`third_party`] builds programs that nobody here wrote;
+//! - [`component`] builds a component whose folder is elsewhere.
 //!
 //! Everything is written below the `target` folder. docs/guests.md has the whole story.
 
+pub mod component;
 pub mod manifest;
 pub mod nested;
 pub mod normalise;

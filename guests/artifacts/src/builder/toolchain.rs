@@ -10,7 +10,7 @@
 
 use super::{Folders, Result, TARGET, nested, wasi_libc};
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -164,6 +164,12 @@ impl Toolchain {
     #[must_use]
     pub fn way(&self) -> &'static str {
         self.way
+    }
+
+    /// Its cargo.
+    #[must_use]
+    pub fn program(&self) -> &OsStr {
+        &self.cargo
     }
 
     /// One line for people: the way, and the compiler's version.

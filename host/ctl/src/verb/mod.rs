@@ -6,6 +6,7 @@ mod card;
 mod life;
 mod listen;
 mod machine;
+mod new;
 mod pin;
 mod run;
 mod set;
@@ -27,6 +28,8 @@ pub enum Verb {
     Verify(verify::Arguments),
     #[command(subcommand)]
     Card(card::CardVerb),
+    #[command(subcommand)]
+    New(new::NewVerb),
     Status(status::Arguments),
     /// Want an Ente: start it as soon as its contracts allow, and wait until it is up
     Start(life::Arguments),
@@ -105,6 +108,7 @@ impl Verb {
             Self::Pin(arguments) => arguments.run(out),
             Self::Verify(arguments) => arguments.run(out),
             Self::Card(verb) => verb.run(out),
+            Self::New(verb) => verb.run(out),
             Self::Status(arguments) => arguments.run(bus, out),
             Self::Start(arguments) => arguments.start(bus),
             Self::Stop(arguments) => arguments.run(bus),
@@ -129,7 +133,10 @@ impl Verb {
 
     /// Whether it has nothing to do with a running system.
     const fn works_on_files(&self) -> bool {
-        matches!(self, Self::Pin(_) | Self::Verify(_) | Self::Card(_))
+        matches!(
+            self,
+            Self::Pin(_) | Self::Verify(_) | Self::Card(_) | Self::New(_)
+        )
     }
 }
 
