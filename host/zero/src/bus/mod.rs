@@ -27,7 +27,7 @@ pub use limits::REQUEST_BATCH;
 pub use peer::Peer;
 pub use router::{Decision, Power, Share, Task, route};
 pub use spawn::may_spawn;
-pub use view::{Running, View, cause_text, note};
+pub use view::{Running, View, cause_text, note, short};
 
 use crate::logs::Logs;
 use crate::poller::{Interest, Poller};

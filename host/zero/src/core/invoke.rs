@@ -84,7 +84,7 @@ impl Core {
         }
         let names = |list: &[Capability]| {
             let names: Vec<String> = list.iter().map(ToString::to_string).collect();
-            format!("[{}]", names.join(", "))
+            bus::short(format!("[{}]", names.join(", ")))
         };
         log(
             caller,
