@@ -198,6 +198,22 @@ fn a_caller_that_goes_away_is_forgotten() {
 }
 
 #[test]
+fn who_closes_its_side_still_gets_its_answers() {
+    let mut rig = Rig::new();
+    let mut stream = rig.connect();
+    send(&mut stream, &Hello::new());
+    send(&mut stream, &who_am_i(1));
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    for _ in 0..4 {
+        rig.turn();
+    }
+    let _: HelloAnswer = receive(&mut stream).unwrap();
+    assert!(receive::<ServerFrame>(&mut stream).is_some());
+    assert!(is_closed(&mut stream));
+    assert!(rig.bus.connections.is_empty());
+}
+
+#[test]
 fn who_closes_its_side_still_gets_the_outcome_of_its_calls() {
     let mut served = Served::new();
     let (mut caller, token) = connect(&mut served.rig, user(1000));
