@@ -14,7 +14,7 @@ mod reporter;
 
 use arje_card::{Card, Entry, Payload, WasmPayload};
 use arje_wasm::wire::{Command, Frames, MAX_COMMAND, receive_start, received};
-use arje_wasm::{End, Host, SealedModule, StartRequest};
+use arje_wasm::{Call, End, Host, SealedModule, StartRequest};
 use questions::Questions;
 use reporter::Reporter;
 use std::io::{self, Read};
@@ -63,6 +63,16 @@ fn run() -> Result<std::convert::Infallible, String> {
         Ok(started) => started,
         Err(refusal) => reporter.refuse(refusal),
     };
+    let answer = |number, asked| {
+        let (host, answers) = (Arc::clone(&host), reporter.answers());
+        host.workers().clone().spawn(async move {
+            let answer = match asked {
+                Asked::Function(name, payload) => host.invoke(id, &name, payload).await,
+                Asked::Handler(call) => host.answer(id, call).await,
+            };
+            answers.send(number, answer);
+        });
+    };
     obey(&mut socket, &mut frames, |command| match command {
         Command::Stop(reason) => {
             // It may have ended by itself just now, which is being told.
@@ -72,23 +82,12 @@ fn run() -> Result<std::convert::Infallible, String> {
             number,
             function,
             payload,
-        } => {
-            let (host, answers) = (Arc::clone(&host), reporter.answers());
-            host.workers().clone().spawn(async move {
-                answers.send(number, host.invoke(id, &function, payload).await);
-            });
-        }
+        } => answer(number, Asked::Function(function, payload)),
         Command::Handle {
             number,
             caller,
             call,
-        } => {
-            let (host, answers) = (Arc::clone(&host), reporter.answers());
-            let call = received(caller, call);
-            host.workers().clone().spawn(async move {
-                answers.send(number, host.answer(id, call).await);
-            });
-        }
+        } => answer(number, Asked::Handler(received(caller, call))),
         Command::Told { number, told } => {
             if let Some(next) = questions.told(number, told) {
                 reporter.send(next);
@@ -97,6 +96,14 @@ fn run() -> Result<std::convert::Infallible, String> {
         Command::Start { .. } => reporter.leave(), // there is one life
     });
     reporter.leave()
+}
+
+/// What the component is called for.
+enum Asked {
+    /// A function, by its full name.
+    Function(String, Vec<u8>),
+    /// Its handler.
+    Handler(Call),
 }
 
 /// Makes the host and starts the component in it.

@@ -8,7 +8,7 @@ use arje_bus::{Announce, CallError, Invoke, ListEntes, UpdateCapabilities};
 use arje_card::{Capability, Card};
 use arje_wasm::wire::{Question, Report, Told, can_name, left_ms, questions_at_once};
 use arje_wasm::{Ask, EnteInfo};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot::Sender;
 
@@ -23,7 +23,7 @@ struct State {
     /// Questions sent so far.
     count: u64,
     /// Until PID 1 has answered, whether anybody still waits for that or not.
-    under_way: HashMap<u64, Asker>,
+    under_way: Vec<(u64, Asker)>,
     waiting: VecDeque<Ask>,
 }
 
@@ -54,7 +54,12 @@ impl Questions {
     pub(crate) fn told(&self, number: u64, told: Told) -> Option<Report> {
         let mut state = self.state();
         // Whoever asked may have given up. An answer of another kind, which PID 1 does not give, is none.
-        match (state.under_way.remove(&number)?, told) {
+        let place = state
+            .under_way
+            .iter()
+            .position(|(asked, _)| *asked == number)?;
+        let (_, asker) = state.under_way.swap_remove(place);
+        match (asker, told) {
             (Asker::Call(reply), Told::Invoked(answer)) => drop(reply.send(answer)),
             (Asker::Registration(reply), Told::Registered(answer)) => drop(reply.send(answer)),
             (Asker::Page(reply), Told::Page(page)) => drop(reply.send(page)),
@@ -79,7 +84,7 @@ impl State {
             }
             if let Some((question, asker)) = question(ask) {
                 self.count += 1;
-                self.under_way.insert(self.count, asker);
+                self.under_way.push((self.count, asker));
                 return Some(Report::Asks {
                     number: self.count,
                     question,

@@ -108,8 +108,7 @@ impl<'a> Conversation<'a> {
                 Ok(Next::Again)
             }
             () = self.out.write_some(&self.socket) => Ok(Next::Again),
-            told = self.questions.next() => {
-                let (number, told) = told.map_err(|error| End::HostPanic(error.to_string()))?;
+            (number, told) = self.questions.next() => {
                 self.out.push(Command::Told { number, told }.encode());
                 Ok(Next::Again)
             }

@@ -1,7 +1,7 @@
 //! What a worker asks of PID 1 for its component, and what it is told.
 //!
 //! Who asks is known here and never said by the worker; what it may ask is looked up in its Card once more. What has to
-//! be waited for is waited for in tasks of their own, few enough to be counted, which end with the conversation.
+//! be waited for is waited for beside the conversation, by few enough futures to be counted, which end with it.
 
 use super::Remote;
 use crate::calls::{Asker, Call};
@@ -10,14 +10,19 @@ use crate::host::Shared;
 use crate::wire::{Malformed, Question, Told, questions_at_once, within};
 use arje_bus::{Caller, IPC_NAME, Invoke};
 use arje_card::{Capability, Card};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use tokio::sync::oneshot;
-use tokio::task::{JoinError, JoinSet};
+
+/// What becomes the answer to a question, and its number.
+type Answer = Pin<Box<dyn Future<Output = (u64, Told)> + Send>>;
 
 /// The questions of one worker that are under way.
 pub(super) struct Questions {
     most: usize,
-    under_way: JoinSet<(u64, Told)>,
+    under_way: Vec<Answer>,
 }
 
 impl Questions {
@@ -28,7 +33,7 @@ impl Questions {
         };
         Questions {
             most,
-            under_way: JoinSet::new(),
+            under_way: Vec::new(),
         }
     }
 
@@ -48,17 +53,28 @@ impl Questions {
         check(&remote.card, &question)?;
         let (host, card) = (Arc::clone(&remote.host), Arc::clone(&remote.card));
         let incarnation = remote.incarnation;
-        self.under_way
-            .spawn(async move { (number, answer(&host, card, incarnation, question).await) });
+        let answer = async move { (number, answer(&host, card, incarnation, question).await) };
+        self.under_way.push(Box::pin(answer));
         Ok(())
     }
 
     /// The next answer, when there is one.
-    pub(super) async fn next(&mut self) -> Result<(u64, Told), JoinError> {
-        match self.under_way.join_next().await {
-            Some(told) => told,
-            None => std::future::pending().await,
-        }
+    pub(super) async fn next(&mut self) -> (u64, Told) {
+        poll_fn(|cx| {
+            let mut all = self.under_way.iter_mut().enumerate();
+            let ready = all.find_map(|(place, answer)| match answer.as_mut().poll(cx) {
+                Poll::Ready(told) => Some((place, told)),
+                Poll::Pending => None,
+            });
+            match ready {
+                Some((place, told)) => {
+                    drop(self.under_way.swap_remove(place));
+                    Poll::Ready(told)
+                }
+                None => Poll::Pending,
+            }
+        })
+        .await
     }
 }
 

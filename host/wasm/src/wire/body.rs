@@ -6,10 +6,9 @@ use crate::event::End;
 use crate::host::InvokeError;
 use crate::trap::{KINDS, told};
 use arje_bus::HandlerError;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-/// Builds a frame.
+/// Builds a frame. What is done for every field is not inlined: frames are cheap beside the socket that they go over, and
+/// PID 1 stays in memory.
 #[derive(Debug)]
 pub(super) struct Writer(Vec<u8>);
 
@@ -18,17 +17,20 @@ impl Writer {
         Writer(vec![0, 0, 0, 0, kind])
     }
 
+    #[inline(never)]
     pub(super) fn u8(mut self, value: u8) -> Writer {
         self.0.push(value);
         self
     }
 
+    #[inline(never)]
     pub(super) fn u64(mut self, value: u64) -> Writer {
         self.0.extend_from_slice(&value.to_le_bytes());
         self
     }
 
     /// A text with its length (u32).
+    #[inline(never)]
     pub(super) fn text(self, text: &str) -> Writer {
         self.block(text.as_bytes())
     }
@@ -39,19 +41,14 @@ impl Writer {
     }
 
     /// Bytes up to the end of the frame.
+    #[inline(never)]
     pub(super) fn bytes(mut self, bytes: &[u8]) -> Writer {
         self.0.extend_from_slice(bytes);
         self
     }
 
-    /// A value of the bus, up to the end of the frame. One that is too long for a frame, which callers see to, is left
-    /// out, and refused at the other end.
-    pub(super) fn value<T: Serialize>(self, value: &T) -> Writer {
-        let frame = arje_bus::encode(value).unwrap_or_default();
-        self.bytes(frame.get(4..).unwrap_or_default())
-    }
-
     /// Bytes with their length (u32).
+    #[inline(never)]
     pub(super) fn block(mut self, bytes: &[u8]) -> Writer {
         self.0
             .extend_from_slice(&(bytes.len() as u32).to_le_bytes());
@@ -61,11 +58,6 @@ impl Writer {
     /// Bytes so far.
     pub(super) fn len(&self) -> usize {
         self.0.len()
-    }
-
-    /// The body alone.
-    pub(super) fn into_body(mut self) -> Vec<u8> {
-        self.0.split_off(5)
     }
 
     /// The frame, with its length in front. Callers keep bodies below 4 GiB: see the caps.
@@ -116,7 +108,7 @@ const FORBIDDEN: u8 = 2;
 const HANDLER_FAILED: u8 = 3;
 
 /// Appends what a handler answered instead of bytes.
-fn refused(writer: Writer, error: &HandlerError) -> Writer {
+pub(super) fn refused(writer: Writer, error: &HandlerError) -> Writer {
     let (number, why) = match error {
         HandlerError::Unsupported => return writer.u8(UNSUPPORTED),
         HandlerError::BadRequest(why) => (BAD_REQUEST, why),
@@ -152,16 +144,12 @@ impl<'a> Reader<'a> {
         Ok((*kind, Reader(body)))
     }
 
-    /// A body within a body.
-    pub(super) fn over(body: &'a [u8]) -> Reader<'a> {
-        Reader(body)
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    fn take(&mut self, bytes: usize) -> Result<&'a [u8], Malformed> {
+    #[inline(never)]
+    pub(super) fn take(&mut self, bytes: usize) -> Result<&'a [u8], Malformed> {
         let (taken, left) = self
             .0
             .split_at_checked(bytes)
@@ -170,10 +158,12 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    #[inline(never)]
     pub(super) fn u8(&mut self) -> Result<u8, Malformed> {
         Ok(self.take(1)?[0])
     }
 
+    #[inline(never)]
     pub(super) fn u64(&mut self) -> Result<u64, Malformed> {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(self.take(8)?);
@@ -187,17 +177,13 @@ impl<'a> Reader<'a> {
         self.take(u32::from_le_bytes(length) as usize)
     }
 
+    #[inline(never)]
     pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
         std::str::from_utf8(self.block()?).map_err(|_| Malformed("a text that is not UTF-8"))
     }
 
-    /// The value of the bus up to the end of the frame.
-    pub(super) fn value<T: DeserializeOwned>(&mut self) -> Result<T, Malformed> {
-        let body = std::mem::take(&mut self.0);
-        arje_bus::decode(body).ok_or(Malformed("a body that cannot be read"))
-    }
-
     /// The text up to the end of the frame.
+    #[inline(never)]
     pub(super) fn rest(&mut self) -> Result<String, Malformed> {
         let text = std::str::from_utf8(std::mem::take(&mut self.0))
             .map_err(|_| Malformed("a text that is not UTF-8"))?;
@@ -224,7 +210,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What a handler answered instead of bytes; its text as the text of an end.
-    fn refused(&mut self) -> Result<HandlerError, Malformed> {
+    pub(super) fn refused(&mut self) -> Result<HandlerError, Malformed> {
         Ok(match self.u8()? {
             UNSUPPORTED => HandlerError::Unsupported,
             BAD_REQUEST => HandlerError::BadRequest(told(&self.rest()?)),

@@ -168,10 +168,10 @@ impl Command {
                 number,
                 caller,
                 call,
-            } => Writer::new(HANDLE)
-                .u64(*number)
-                .value(&(caller, call))
-                .frame(),
+            } => {
+                let writer = Writer::new(HANDLE).u64(*number);
+                questions::write_invoke(questions::write_caller(writer, caller), call).frame()
+            }
             Command::Told { number, told } => told.write(Writer::new(TOLD).u64(*number)).frame(),
         }
     }
@@ -196,15 +196,11 @@ impl Command {
                 function: body.text()?.to_owned(),
                 payload: body.bytes(),
             },
-            HANDLE => {
-                let number = body.u64()?;
-                let (caller, call) = body.value()?;
-                Command::Handle {
-                    number,
-                    caller,
-                    call: questions::invoke(call)?,
-                }
-            }
+            HANDLE => Command::Handle {
+                number: body.u64()?,
+                caller: questions::read_caller(&mut body)?,
+                call: questions::read_invoke(&mut body)?,
+            },
             TOLD => Command::Told {
                 number: body.u64()?,
                 told: Told::read(&mut body)?,

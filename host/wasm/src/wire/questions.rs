@@ -1,17 +1,19 @@
 //! Calls in both directions, and what components ask of PID 1, as bodies of frames.
 //!
-//! Capabilities, callers and payloads are encoded as on the bus (`arje_bus`), whose golden test holds their numbers.
+//! The types are those of the bus; the encoding is the one of this wire, which is a fifth of the code.
 
 use super::Malformed;
-use super::body::{Reader, Writer};
+use super::body::{Reader, Writer, refused};
 use crate::calls::Call;
 use crate::event::EnteInfo;
 use arje_bus::limits::{MAX_NAMED, MAX_TEXT};
 use arje_bus::{
-    Announce, CallError, CallFrom, CallOrigin, Caller, EnteState, Invoke, Invoked, ListEntes,
-    MAX_PAYLOAD, Origin, UpdateCapabilities,
+    Announce, CallError, CallFrom, CallOrigin, Caller, EnteState, Invoke, ListEntes, MAX_PAYLOAD,
+    Origin, Process, UpdateCapabilities,
 };
-use arje_card::{Capability, Card, Entry, Id, Payload, Pin, Supervision};
+use arje_card::{
+    Capability, Card, DeviceClass, Entry, Id, InterfaceId, Netlink, Payload, Pin, Supervision,
+};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +21,7 @@ use std::time::{Duration, Instant};
 /// much as one Ente may have waiting on the bus.
 const MOST_AT_ONCE: usize = 16;
 
-/// Bytes after which a page of Entes ends. Whoever wants more asks for the next one.
+/// Bytes after which a page of Entes ends, with the Ente that exceeds them. Whoever wants more asks for the next one.
 const PAGE: usize = 1 << 20;
 
 /// How many questions the component of a Card may have under way: one for each instance, which waits for the answer.
@@ -70,114 +72,272 @@ const INVOKE: u8 = 0;
 const ANNOUNCE: u8 = 1;
 const UPDATE: u8 = 2;
 const LIST: u8 = 3;
+const LIST_AFTER: u8 = 4;
 
 const INVOKED: u8 = 0;
 const REGISTERED: u8 = 1;
-const PAGE_OF_ENTES: u8 = 2;
+const NOT_REGISTERED: u8 = 2;
+const PAGE_OF_ENTES: u8 = 3;
+const NO_PROVIDER: u8 = 4;
+const OVERLOADED: u8 = 5;
+const DEADLINE: u8 = 6;
+const PROVIDER_DIED: u8 = 7;
+const DEADLOCK: u8 = 8;
+const TOO_LARGE: u8 = 9;
+const REFUSED: u8 = 10;
 
 impl Question {
     pub(super) fn write(&self, writer: Writer) -> Writer {
         match self {
-            Question::Invoke(invoke) => writer.u8(INVOKE).value(invoke),
-            Question::Announce(announce) => writer.u8(ANNOUNCE).value(announce),
-            Question::Update(update) => writer.u8(UPDATE).value(update),
-            Question::List(list) => writer.u8(LIST).value(list),
+            Question::Invoke(call) => write_invoke(writer.u8(INVOKE), call),
+            Question::Announce(announce) => write_list(writer.u8(ANNOUNCE), &announce.capabilities),
+            Question::Update(update) => {
+                write_list(write_list(writer.u8(UPDATE), &update.adds), &update.removes)
+            }
+            Question::List(list) => match list.after {
+                None => writer.u8(LIST),
+                Some(id) => writer.u8(LIST_AFTER).bytes(&id.to_bytes()),
+            },
         }
     }
 
     pub(super) fn read(body: &mut Reader<'_>) -> Result<Question, Malformed> {
+        let list = |after| Question::List(ListEntes { after });
         Ok(match body.u8()? {
-            INVOKE => Question::Invoke(invoke(body.value()?)?),
-            ANNOUNCE => {
-                let announce: Announce = body.value()?;
-                few(&announce.capabilities)?;
-                Question::Announce(announce)
-            }
-            UPDATE => {
-                let update: UpdateCapabilities = body.value()?;
-                few(&update.adds)?;
-                few(&update.removes)?;
-                Question::Update(update)
-            }
-            LIST => Question::List(body.value()?),
+            INVOKE => Question::Invoke(read_invoke(body)?),
+            ANNOUNCE => Question::Announce(Announce {
+                capabilities: read_list(body)?,
+            }),
+            UPDATE => Question::Update(UpdateCapabilities {
+                adds: read_list(body)?,
+                removes: read_list(body)?,
+            }),
+            LIST => list(None),
+            LIST_AFTER => list(Some(read_id(body)?)),
             _ => return Err(Malformed("no such question")),
         })
-    }
-}
-
-/// A call whose payload is not too large.
-pub(super) fn invoke(invoke: Invoke) -> Result<Invoke, Malformed> {
-    match invoke.payload.len() <= MAX_PAYLOAD {
-        true => Ok(invoke),
-        false => Err(Malformed("a payload that is larger than allowed")),
-    }
-}
-
-fn few(list: &[Capability]) -> Result<(), Malformed> {
-    match list.len() <= MAX_NAMED {
-        true => Ok(()),
-        false => Err(Malformed("more capabilities than one question may name")),
     }
 }
 
 impl Told {
     pub(super) fn write(&self, writer: Writer) -> Writer {
         match self {
-            Told::Invoked(result) => {
-                let result = result.clone();
-                writer.u8(INVOKED).value(&Invoked { result })
-            }
-            Told::Registered(Ok(())) => writer.u8(REGISTERED).u8(0),
-            Told::Registered(Err(why)) => writer.u8(REGISTERED).u8(1).rest(why),
-            Told::Page(entes) => page(writer.u8(PAGE_OF_ENTES), entes),
+            Told::Invoked(Ok(bytes)) => writer.u8(INVOKED).bytes(bytes),
+            Told::Invoked(Err(error)) => write_error(writer, error),
+            Told::Registered(Ok(())) => writer.u8(REGISTERED),
+            Told::Registered(Err(why)) => writer.u8(NOT_REGISTERED).rest(why),
+            Told::Page(entes) => write_page(writer.u8(PAGE_OF_ENTES), entes),
         }
     }
 
     pub(super) fn read(body: &mut Reader<'_>) -> Result<Told, Malformed> {
         Ok(match body.u8()? {
-            INVOKED => Told::Invoked(body.value::<Invoked>()?.result),
-            REGISTERED => Told::Registered(match body.u8()? {
-                0 => Ok(()),
-                1 => Err(body.rest()?),
-                _ => return Err(Malformed("no such answer")),
-            }),
+            INVOKED => Told::Invoked(Ok(body.bytes())),
+            REGISTERED => Told::Registered(Ok(())),
+            NOT_REGISTERED => Told::Registered(Err(body.rest()?)),
             PAGE_OF_ENTES => Told::Page(read_page(body)?),
+            NO_PROVIDER => Told::Invoked(Err(CallError::NoProvider)),
+            OVERLOADED => Told::Invoked(Err(CallError::Overloaded)),
+            DEADLINE => Told::Invoked(Err(CallError::Deadline)),
+            PROVIDER_DIED => Told::Invoked(Err(CallError::ProviderDied)),
+            DEADLOCK => Told::Invoked(Err(CallError::Deadlock)),
+            TOO_LARGE => Told::Invoked(Err(CallError::TooLarge(read_u32(body)?))),
+            REFUSED => Told::Invoked(Err(CallError::Refused(body.refused()?))),
             _ => return Err(Malformed("no such answer")),
         })
     }
 }
 
-/// An Ente on a page: id, label, incarnation, state, process, component, what it provides.
-type Listed = (
-    [u8; 16],
-    String,
-    u64,
-    EnteState,
-    Option<u32>,
-    Option<[u8; 32]>,
-    Announce,
-);
+fn write_error(writer: Writer, error: &CallError) -> Writer {
+    let kind = match error {
+        CallError::NoProvider => NO_PROVIDER,
+        CallError::Overloaded => OVERLOADED,
+        CallError::Deadline => DEADLINE,
+        CallError::ProviderDied => PROVIDER_DIED,
+        CallError::Deadlock => DEADLOCK,
+        CallError::TooLarge(most) => return writer.u8(TOO_LARGE).u64(u64::from(*most)),
+        CallError::Refused(error) => return refused(writer.u8(REFUSED), error),
+    };
+    writer.u8(kind)
+}
 
-fn page(mut writer: Writer, entes: &[EnteInfo]) -> Writer {
-    let mut room = PAGE;
+// --- what they are made of -----------------------------------------------------------------------
+
+/// A call: up to the end of the frame.
+pub(super) fn write_invoke(writer: Writer, call: &Invoke) -> Writer {
+    write_capability(writer, &call.capability)
+        .u64(call.deadline_ms)
+        .bytes(&call.payload)
+}
+
+pub(super) fn read_invoke(body: &mut Reader<'_>) -> Result<Invoke, Malformed> {
+    let call = Invoke {
+        capability: read_capability(body)?,
+        deadline_ms: body.u64()?,
+        payload: body.bytes(),
+    };
+    match call.payload.len() <= MAX_PAYLOAD {
+        true => Ok(call),
+        false => Err(Malformed("a payload that is larger than allowed")),
+    }
+}
+
+/// Who calls. Only an Ente has a label.
+pub(super) fn write_caller(writer: Writer, from: &CallFrom) -> Writer {
+    let writer = match from.ente {
+        None => writer.u8(0),
+        Some(id) => writer
+            .u8(1)
+            .bytes(&id.to_bytes())
+            .text(from.label.as_deref().unwrap_or_default()),
+    };
+    match from.origin {
+        CallOrigin::Component => writer.u8(0),
+        CallOrigin::Process(Process { pid, uid, gid }) => {
+            let numbers = [pid, uid, gid].into_iter();
+            numbers.fold(writer.u8(1), |writer, number| writer.u64(u64::from(number)))
+        }
+    }
+}
+
+pub(super) fn read_caller(body: &mut Reader<'_>) -> Result<CallFrom, Malformed> {
+    let (ente, label) = match body.u8()? {
+        0 => (None, None),
+        1 => (Some(read_id(body)?), Some(body.text()?.to_owned())),
+        _ => return Err(Malformed("no such caller")),
+    };
+    let origin = match body.u8()? {
+        0 => CallOrigin::Component,
+        1 => CallOrigin::Process(Process {
+            pid: read_u32(body)?,
+            uid: read_u32(body)?,
+            gid: read_u32(body)?,
+        }),
+        _ => return Err(Malformed("no such caller")),
+    };
+    Ok(CallFrom {
+        ente,
+        label,
+        origin,
+    })
+}
+
+#[inline(never)]
+fn read_id(body: &mut Reader<'_>) -> Result<Id, Malformed> {
+    let mut id = [0; 16];
+    id.copy_from_slice(body.take(16)?);
+    Ok(Id::from_bytes(id))
+}
+
+#[inline(never)]
+fn read_u32(body: &mut Reader<'_>) -> Result<u32, Malformed> {
+    u32::try_from(body.u64()?).map_err(|_| Malformed("a number that is too large"))
+}
+
+const FAMILIES: [Netlink; 4] = [
+    Netlink::Uevent,
+    Netlink::Route,
+    Netlink::Generic,
+    Netlink::Audit,
+];
+
+/// The place of a value in the list of all; each is in it.
+fn place<T: PartialEq>(of: &T, all: &[T]) -> u8 {
+    all.iter().position(|one| one == of).unwrap_or_default() as u8
+}
+
+#[inline(never)]
+fn write_capability(writer: Writer, capability: &Capability) -> Writer {
+    let kind = match capability {
+        Capability::FilesystemRoot => 0,
+        Capability::LegacyLogind => 1,
+        Capability::Spawn => 2,
+        Capability::Journal => 3,
+        Capability::SwitchRoot => 4,
+        Capability::Power => 5,
+        Capability::KernelNetlink(family) => return writer.u8(6).u8(place(family, &FAMILIES)),
+        Capability::Device { class } => return writer.u8(7).u8(place(class, &DeviceClass::ALL)),
+        Capability::Endpoint { interface, version } => {
+            let writer = writer.u8(8).bytes(&interface.0);
+            return writer.u64(u64::from(*version));
+        }
+        Capability::Wit(name) => return writer.u8(9).text(&name.to_string()),
+    };
+    writer.u8(kind)
+}
+
+#[inline(never)]
+fn read_capability(body: &mut Reader<'_>) -> Result<Capability, Malformed> {
+    const UNKNOWN: Malformed = Malformed("no such capability");
+    Ok(match body.u8()? {
+        0 => Capability::FilesystemRoot,
+        1 => Capability::LegacyLogind,
+        2 => Capability::Spawn,
+        3 => Capability::Journal,
+        4 => Capability::SwitchRoot,
+        5 => Capability::Power,
+        6 => Capability::KernelNetlink(*FAMILIES.get(body.u8()? as usize).ok_or(UNKNOWN)?),
+        7 => Capability::Device {
+            class: *DeviceClass::ALL.get(body.u8()? as usize).ok_or(UNKNOWN)?,
+        },
+        8 => Capability::Endpoint {
+            interface: InterfaceId(read_id(body)?.to_bytes()),
+            version: u16::try_from(body.u64()?).map_err(|_| UNKNOWN)?,
+        },
+        9 => {
+            let name = body.text()?;
+            let short = Some(name).filter(|name| name.len() <= MAX_TEXT);
+            Capability::Wit(short.and_then(|name| name.parse().ok()).ok_or(UNKNOWN)?)
+        }
+        _ => return Err(UNKNOWN),
+    })
+}
+
+#[inline(never)]
+fn write_list(writer: Writer, list: &[Capability]) -> Writer {
+    list.iter()
+        .fold(writer.u64(list.len() as u64), write_capability)
+}
+
+#[inline(never)]
+fn read_list(body: &mut Reader<'_>) -> Result<Vec<Capability>, Malformed> {
+    let count = body.u64()?;
+    if count > MAX_NAMED as u64 {
+        return Err(Malformed("more capabilities than may be named at once"));
+    }
+    (0..count).map(|_| read_capability(body)).collect()
+}
+
+const STATES: [EnteState; 9] = [
+    EnteState::Declared,
+    EnteState::Waiting,
+    EnteState::Starting,
+    EnteState::Ready,
+    EnteState::Stopping,
+    EnteState::Done,
+    EnteState::Backoff,
+    EnteState::Parked,
+    EnteState::Failed,
+];
+
+/// As many Entes as a page holds.
+fn write_page(mut writer: Writer, entes: &[EnteInfo]) -> Writer {
     for ente in entes {
         let named = ente.provides.iter().filter(|one| can_name(one));
-        let listed: Listed = (
-            ente.id.to_bytes(),
-            ente.label.clone(),
-            ente.incarnation,
-            ente.state,
-            ente.pid,
-            ente.pin.map(|pin| pin.0),
-            Announce {
-                capabilities: named.take(MAX_NAMED).cloned().collect(),
-            },
-        );
-        let before = writer.len();
-        writer = writer.block(&Writer::new(0).value(&listed).into_body());
-        match room.checked_sub(writer.len() - before) {
-            Some(left) => room = left,
-            None => break, // the first one always has room: 256 names of 512 bytes
+        let provides: Vec<Capability> = named.take(MAX_NAMED).cloned().collect();
+        writer = writer
+            .bytes(&ente.id.to_bytes())
+            .text(&ente.label)
+            .u64(ente.incarnation)
+            .u8(place(&ente.state, &STATES))
+            .u64(ente.pid.map_or(0, u64::from)); // no process has the number 0
+        writer = match &ente.pin {
+            None => writer.u8(0),
+            Some(pin) => writer.u8(1).bytes(&pin.0),
+        };
+        writer = write_list(writer, &provides);
+        if writer.len() > PAGE {
+            break; // one Ente beyond it, with 256 names of 512 bytes at most, is far from the longest command
         }
     }
     writer
@@ -186,20 +346,30 @@ fn page(mut writer: Writer, entes: &[EnteInfo]) -> Writer {
 fn read_page(body: &mut Reader<'_>) -> Result<Vec<EnteInfo>, Malformed> {
     let mut entes = Vec::new();
     while !body.is_empty() {
-        let listed: Listed = Reader::over(body.block()?).value()?;
-        let (id, label, incarnation, state, pid, pin, provides) = listed;
         entes.push(EnteInfo {
-            id: Id::from_bytes(id),
-            label,
-            incarnation,
-            state,
-            pid,
-            pin: pin.map(Pin),
-            provides: provides.capabilities,
+            id: read_id(body)?,
+            label: body.text()?.to_owned(),
+            incarnation: body.u64()?,
+            state: *STATES
+                .get(body.u8()? as usize)
+                .ok_or(Malformed("no such state"))?,
+            pid: Some(read_u32(body)?).filter(|pid| *pid != 0),
+            pin: match body.u8()? {
+                0 => None,
+                1 => {
+                    let mut pin = [0; 32];
+                    pin.copy_from_slice(body.take(32)?);
+                    Some(Pin(pin))
+                }
+                _ => return Err(Malformed("no such component")),
+            },
+            provides: read_list(body)?,
         });
     }
     Ok(entes)
 }
+
+// --- calls ---------------------------------------------------------------------------------------
 
 /// A call as it is sent: who calls, and what is asked, with what is left of its time.
 pub(crate) fn sent(call: Call) -> (CallFrom, Invoke) {

@@ -7,7 +7,10 @@ use arje_bus::{
     Announce, CallError, CallOrigin, EnteState, HandlerError, ListEntes, Process,
     UpdateCapabilities,
 };
-use arje_card::{Capability, Card, Entry, Id, InterfaceId, Payload, Pin, Supervision, WasmPayload};
+use arje_card::{
+    Capability, Card, DeviceClass, Entry, Id, InterfaceId, Netlink, Payload, Pin, Supervision,
+    WasmPayload,
+};
 
 /// Splits off the length, which must be right.
 fn inner(frame: &[u8]) -> &[u8] {
@@ -113,6 +116,10 @@ fn told() -> Vec<Told> {
     };
     vec![
         Told::Invoked(Ok(vec![4, 5])),
+        Told::Invoked(Err(CallError::NoProvider)),
+        Told::Invoked(Err(CallError::Overloaded)),
+        Told::Invoked(Err(CallError::Deadline)),
+        Told::Invoked(Err(CallError::ProviderDied)),
         Told::Invoked(Err(CallError::Deadlock)),
         Told::Invoked(Err(CallError::TooLarge(7))),
         Told::Invoked(Err(CallError::Refused(HandlerError::Failed("x".into())))),
@@ -238,26 +245,67 @@ fn a_line_always_fits() {
 fn the_bytes_of_calls_and_questions_are_these() {
     let number = [9, 0, 0, 0, 0, 0, 0, 0];
     let bytes = |question| inner(&asks(question).encode()).to_vec();
-    let endpoint = [&[8][..], &[5; 16], &[2]].concat();
+    let word = |number: u8| [number, 0, 0, 0, 0, 0, 0, 0];
+    let endpoint = [&[8][..], &[5; 16], &word(2)].concat();
     let asked: Vec<Vec<u8>> = questions().into_iter().map(bytes).collect();
     let expected: [Vec<u8>; 5] = [
-        [&[0][..], &endpoint, &[3, 1, 2, 3], &[0xac, 2]].concat(),
-        [&[1, 2, 5][..], &endpoint].concat(),
-        [&[2, 0, 1, 9, 11][..], b"a:b/c@1.0.0"].concat(),
-        vec![3, 0],
-        [&[3, 1][..], &[3; 16]].concat(),
+        [
+            &[0][..],
+            &endpoint,
+            &[0x2c, 1, 0, 0, 0, 0, 0, 0],
+            &[1, 2, 3],
+        ]
+        .concat(),
+        [&[1][..], &word(2), &[5], &endpoint].concat(),
+        [
+            &[2][..],
+            &word(0),
+            &word(1),
+            &[9, 11, 0, 0, 0],
+            b"a:b/c@1.0.0",
+        ]
+        .concat(),
+        vec![3],
+        [&[4][..], &[3; 16]].concat(),
     ];
     for (asked, body) in asked.iter().zip(expected) {
         assert_eq!(*asked, [&[0x47][..], &number, &body].concat());
     }
     let handle = commands().remove(4).encode();
     let expected = [
-        &[4, 11, 0, 0, 0, 0, 0, 0, 0][..], // kind, number
-        &[0, 0, 1, 1, 2, 3],               // no Ente, no label, a process
+        &[4][..],
+        &word(11),
+        &[0, 1], // no Ente, a process
+        &word(1),
+        &word(2),
+        &word(3),
         &endpoint,
-        &[1, 9, 1], // payload, milliseconds
+        &word(1),
+        &[9],
     ];
     assert_eq!(inner(&handle), expected.concat());
+}
+
+#[test]
+fn every_capability_crosses() {
+    let class = |class| Capability::Device { class };
+    let mut capabilities: Vec<Capability> = DeviceClass::ALL.into_iter().map(class).collect();
+    capabilities.extend([
+        Capability::FilesystemRoot,
+        Capability::LegacyLogind,
+        Capability::Spawn,
+        Capability::Journal,
+        Capability::SwitchRoot,
+        Capability::Power,
+        Capability::KernelNetlink(Netlink::Uevent),
+        Capability::KernelNetlink(Netlink::Route),
+        Capability::KernelNetlink(Netlink::Generic),
+        Capability::KernelNetlink(Netlink::Audit),
+        endpoint(),
+        Capability::Wit("acme:kv/store@1.2.0".parse().unwrap()),
+    ]);
+    let report = asks(Question::Announce(Announce { capabilities }));
+    assert_eq!(Report::decode(inner(&report.encode())), Ok(report));
 }
 
 #[test]
@@ -289,7 +337,7 @@ fn a_question_is_bounded() {
     for (adds, removes) in [(many.clone(), vec![]), (vec![], many)] {
         refused(Question::Update(UpdateCapabilities { adds, removes }));
     }
-    assert!(Report::decode(&[&[ASKS][..], &[0; 8], &[4]].concat()).is_err());
+    assert!(Report::decode(&[&[ASKS][..], &[0; 8], &[5]].concat()).is_err());
 }
 
 #[test]
