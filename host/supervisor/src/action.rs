@@ -1,8 +1,9 @@
 //! What the supervisor wants done: the output half of its interface.
 
 use std::fmt;
+use std::sync::Arc;
 
-use arje_card::{Capability, Id};
+use arje_card::{Capability, Card, Id};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Command, Incarnation, Millis};
@@ -84,6 +85,16 @@ pub enum Action {
         id: Id,
         /// Number of this life, to be repeated in every report about it.
         incarnation: Incarnation,
+    },
+    /// Start a successor beside the incarnation that is Ready, and have it take that one's place when it is ready
+    /// itself. Answer with [`crate::Report::TookOver`], or with [`crate::Report::Exited`] if it did not come to that.
+    StartBeside {
+        /// The Ente.
+        id: Id,
+        /// Number of the successor, to be repeated in every report about it.
+        incarnation: Incarnation,
+        /// The Ente's Card with the successor's module.
+        card: Arc<Card>,
     },
     /// Ask it to stop: SIGTERM, or the `stop` export. The supervisor keeps the grace time
     /// (`stop_timeout_ms`) and sends [`Action::Kill`] when it has passed.
@@ -274,6 +285,8 @@ pub enum Cause {
     BackoffOver,
     /// The host that it ran in was replaced ([`crate::Report::Interrupted`]).
     Interrupted,
+    /// Another module took its place ([`crate::Report::TookOver`]).
+    Replaced,
 }
 
 impl fmt::Display for Cause {
@@ -297,6 +310,7 @@ impl fmt::Display for Cause {
             ),
             Self::BackoffOver => f.write_str("its delay has passed"),
             Self::Interrupted => f.write_str("its host was replaced"),
+            Self::Replaced => f.write_str("another module took its place"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use arje_card::{
-    Card, CardKind, Id, Payload, Priority, Readiness, RestartOn, StartLimit, Supervision,
+    Card, CardKind, Id, Payload, Pin, Priority, Readiness, RestartOn, StartLimit, Supervision,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ use crate::event::{Incarnation, Millis, ReadyBy, Report};
 use crate::exit::ExitStatus;
 use crate::index::{CapIx, EnteIx};
 use crate::status::Transition;
+use crate::succeed::Successor;
 
 /// The order in which Entes that could start do start: priority first, then order of adoption.
 /// The number is unique over the supervisor's life.
@@ -54,6 +55,12 @@ pub(crate) struct Ente {
     pub crashed: bool,
 
     pub incarnation: Incarnation,
+    /// The highest number given to an incarnation or a successor.
+    pub numbered: Incarnation,
+    /// Who is to take its place; in Ready only.
+    pub successor: Option<Box<Successor>>,
+    /// The module that it ran before another one took its place.
+    pub former: Option<Box<Pin>>,
     pub starts: u64,
     pub restarts: u64,
     pub started_at: Option<Millis>,
@@ -277,6 +284,9 @@ impl Ente {
             hopeless_children: 0,
             crashed: false,
             incarnation: 0,
+            numbered: 0,
+            successor: None,
+            former: None,
             starts: 0,
             restarts: 0,
             started_at: None,
@@ -286,6 +296,20 @@ impl Ente {
             history: VecDeque::new(),
             crashes: Crashes::default(),
         }
+    }
+
+    /// The number of the next incarnation or successor.
+    pub fn next_number(&mut self) -> Incarnation {
+        self.numbered = self.numbered.max(self.incarnation).saturating_add(1);
+        self.numbered
+    }
+
+    /// Goes on with a Card that names another module.
+    pub fn take_card(&mut self, card: Arc<Card>) {
+        if let Payload::Wasm(payload) = &self.card.payload {
+            self.former = Some(Box::new(payload.module_sha256));
+        }
+        self.card = card;
     }
 
     /// Whether it has nothing to run: a Virtual Card, or one of kind `data`.

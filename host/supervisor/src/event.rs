@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use arje_card::{Capability, Card, Id};
+use arje_card::{Capability, Card, Id, Pin};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::ExitStatus;
@@ -95,6 +95,14 @@ pub enum EventKind {
         /// What is asked.
         command: Command,
     },
+    /// Somebody who is allowed to wants an Ente to run another module. One that is Ready goes on until its successor
+    /// has taken over ([`crate::Action::StartBeside`]); one of which nothing lives starts with it.
+    Succeed {
+        /// The Ente; its payload is a component.
+        id: Id,
+        /// The module.
+        module: Pin,
+    },
     /// Stop everything, dependents first, and start nothing more. Ends with
     /// [`crate::Action::ShutdownComplete`] at the latest `deadline_ms` from now. A second
     /// shutdown can only bring the deadline nearer.
@@ -145,6 +153,9 @@ pub enum Report {
         /// No longer offered.
         removes: Vec<Capability>,
     },
+    /// A successor ([`crate::Action::StartBeside`]) is ready and answers in its Ente's place from now on. Ends of the
+    /// incarnation that was replaced need not be told.
+    TookOver,
     /// It ended. Exactly one per [`crate::Action::Start`], also when starting failed
     /// ([`ExitStatus::StartFailed`]) and after [`crate::Action::Kill`].
     Exited(ExitStatus),

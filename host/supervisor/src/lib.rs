@@ -27,6 +27,7 @@ mod shutdown;
 mod snapshot;
 mod status;
 mod stop;
+mod succeed;
 mod supervisor;
 mod table;
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use arje_card::{Capability, Id};
 
+use crate::action::State;
 use crate::limits::{MAX_CAPABILITIES, MAX_DEPTH, MAX_DYNAMIC, MAX_ENTES};
 
 /// Why an event was not accepted.
@@ -60,6 +61,17 @@ pub enum Refusal {
     BeingRemoved(Id),
     /// The machine goes down; nothing is adopted or started any more.
     ShuttingDown,
+    /// The Ente runs no component, so no module can take its place.
+    NotAComponent(Id),
+    /// Another module is about to take the Ente's place already.
+    SuccessorUnderWay(Id),
+    /// The Ente is on its way up or down.
+    NotReady {
+        /// The Ente.
+        id: Id,
+        /// Its state.
+        state: State,
+    },
 }
 
 /// One step of a circle: this Ente needs the next one.
@@ -126,6 +138,18 @@ impl fmt::Display for Refusal {
                  list them in its Card, or split it"
             ),
             Self::BeingRemoved(id) => write!(f, "Ente {id} is being removed"),
+            Self::NotAComponent(id) => write!(
+                f,
+                "Ente {id} runs no component, and only those are deployed; `ente restart` starts a changed program"
+            ),
+            Self::SuccessorUnderWay(id) => write!(
+                f,
+                "Ente {id}: another module is about to take its place; wait for what comes of that"
+            ),
+            Self::NotReady { id, state } => write!(
+                f,
+                "Ente {id} is {state}; deploy when it is ready, or nothing of it lives (`ente stop`)"
+            ),
             Self::ShuttingDown => f.write_str("the machine goes down; nothing is started any more"),
         }
     }

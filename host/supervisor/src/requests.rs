@@ -49,7 +49,7 @@ impl Supervisor {
         }
     }
 
-    fn restart(&mut self, ix: EnteIx) {
+    pub(crate) fn restart(&mut self, ix: EnteIx) {
         let Some(ente) = self.table.get_mut(ix) else {
             return;
         };
@@ -125,7 +125,7 @@ impl Supervisor {
                 return;
             };
             let id = ente.card.id;
-            self.retired.note(id, ente.incarnation);
+            self.retired.note(id, ente.numbered.max(ente.incarnation));
             self.out.push(Action::Removed { id });
             let Some(parent) = ente.parent else {
                 return;
@@ -144,6 +144,12 @@ impl Supervisor {
         let Some(ix) = self.table.find(id) else {
             return Ok(());
         };
+        let Some(ente) = self.table.get(ix) else {
+            return Ok(());
+        };
+        if ente.incarnation != incarnation && self.successor_reported(ix, incarnation, &report) {
+            return Ok(());
+        }
         let Some(ente) = self.table.get(ix) else {
             return Ok(());
         };
@@ -171,6 +177,7 @@ impl Supervisor {
             | Report::NotAlive
             | Report::Capabilities { .. }
             | Report::Started
+            | Report::TookOver
             | Report::Ready { .. } => {}
         }
         Ok(())

@@ -61,7 +61,7 @@ impl Supervisor {
         let Some(ente) = self.table.get_mut(ix) else {
             return;
         };
-        ente.incarnation = ente.incarnation.saturating_add(1);
+        ente.incarnation = ente.next_number();
         ente.starts = ente.starts.saturating_add(1);
         if ente.crashed {
             ente.restarts = ente.restarts.saturating_add(1);
@@ -157,6 +157,9 @@ impl Supervisor {
         });
         if !matches!(to, State::Waiting | State::Starting) {
             self.end_return(ix);
+        }
+        if to != State::Ready {
+            self.abandon_successor(ix);
         }
         self.refresh(ix);
         self.check(ix);

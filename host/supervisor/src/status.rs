@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use arje_card::Id;
+use arje_card::{Id, Pin};
 
 use crate::action::{Cause, Hold, State};
 use crate::event::{Incarnation, Millis};
@@ -25,6 +25,10 @@ pub struct EnteStatus<'a> {
     pub wanted: bool,
     /// Its current or last incarnation; 0 when it was never started.
     pub incarnation: Incarnation,
+    /// The number of its successor, while another module is about to take its place.
+    pub successor: Option<Incarnation>,
+    /// The module that it ran before another one took its place.
+    pub former: Option<Pin>,
     /// Starts since it was adopted. Smaller than `incarnation` only after an earlier Ente with the
     /// same id was removed.
     pub starts: u64,

@@ -83,6 +83,7 @@ impl Supervisor {
             } => self.report(id, incarnation, report),
             EventKind::HostCapabilities { adds, removes } => self.host(&adds, &removes),
             EventKind::Command { id, command } => self.command(id, command),
+            EventKind::Succeed { id, module } => self.succeed(id, module),
             EventKind::Shutdown { deadline_ms } => {
                 self.shut_down(deadline_ms);
                 Ok(())
@@ -149,6 +150,8 @@ impl Supervisor {
             since: ente.since,
             wanted: ente.wanted,
             incarnation: ente.incarnation,
+            successor: ente.successor.as_ref().map(|it| it.incarnation),
+            former: ente.former.as_deref().copied(),
             starts: ente.starts,
             restarts: ente.restarts,
             started_at: ente.started_at,

@@ -24,7 +24,7 @@ use record::{EnteRecord, Offset};
 const FORMAT: &str = "arje-supervisor-snapshot";
 
 /// The version of the format. Raised with every change that another version could misread.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A supervisor at one moment. Made by [`crate::Supervisor::snapshot`], taken up by
 /// [`crate::Supervisor::restore`].
@@ -77,7 +77,7 @@ impl Snapshot {
     /// ids go on counting; and what the machine offers.
     pub fn forget_entes(&mut self) {
         let entes = std::mem::take(&mut self.entes).into_iter();
-        let numbers = entes.map(|ente| (ente.card.id, ente.incarnation));
+        let numbers = entes.map(|ente| (ente.card.id, ente.numbered.max(ente.incarnation)));
         self.retired.extend(numbers);
     }
 

@@ -55,6 +55,9 @@ pub(super) struct EnteRecord {
     pub crashed: bool,
     pub crashes: CrashesRecord,
     pub incarnation: Incarnation,
+    pub numbered: Incarnation,
+    /// The module that it ran before another one took its place.
+    pub former: Option<String>,
     pub starts: u64,
     pub restarts: u64,
     pub started_at: Option<Offset>,

@@ -193,6 +193,10 @@ impl Supervisor {
             count: record.crashes.count,
         };
         ente.incarnation = record.incarnation;
+        ente.numbered = record.numbered.max(record.incarnation);
+        // What is no hash is none to go back to.
+        let former = record.former.and_then(|pin| pin.parse().ok());
+        ente.former = former.map(Box::new);
         ente.starts = record.starts;
         ente.restarts = record.restarts;
         ente.started_at = record.started_at.map(|at| at.at(now));

@@ -90,6 +90,8 @@ impl Supervisor {
                 count: ente.crashes.count,
             },
             incarnation: ente.incarnation,
+            numbered: ente.numbered,
+            former: ente.former.as_ref().map(ToString::to_string),
             starts: ente.starts,
             restarts: ente.restarts,
             started_at: ente.started_at.map(offset),

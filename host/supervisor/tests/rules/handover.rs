@@ -191,9 +191,9 @@ fn foreign_torn_and_inconsistent_snapshots_are_refused_with_a_reason() {
     for (from, to, why) in [
         ("arje-supervisor-snapshot", "elf", "its format is \"elf\""),
         (
-            "\"version\":1",
             "\"version\":2",
-            "a snapshot of version 2; this program reads version 1",
+            "\"version\":3",
+            "a snapshot of version 3; this program reads version 2",
         ),
         (
             "\"wanted\":true",

@@ -14,7 +14,7 @@ use crate::model::{Caps, Model};
 use crate::patience::Word;
 
 /// What is checked, and why it matters.
-pub const INVARIANTS: [(&str, &str); 18] = [
+pub const INVARIANTS: [(&str, &str); 19] = [
     (
         "states",
         "every change of state begins where the last one ended, and is one the document has",
@@ -62,6 +62,10 @@ pub const INVARIANTS: [(&str, &str); 18] = [
     (
         "bounded",
         "tables hold no more than there are Entes and names",
+    ),
+    (
+        "succession",
+        "a successor takes over from an incarnation that is Ready, or not at all",
     ),
     ("prompt", "nothing waits that could start"),
     (
@@ -253,6 +257,12 @@ impl Checker {
                 }
             }
             EventKind::Command { id, command } => self.commanded(id, command),
+            EventKind::Succeed { id, .. } => {
+                let ente = self.model.entes.get(&id).expect("accepted");
+                if ente.state != State::Ready {
+                    self.commanded(id, Command::Restart);
+                }
+            }
             EventKind::Shutdown { deadline_ms } => {
                 let deadline = self.now + deadline_ms;
                 self.shutdown = Some(self.shutdown.map_or(deadline, |old| old.min(deadline)));
@@ -273,6 +283,13 @@ impl Checker {
         let Some(ente) = self.model.entes.get_mut(&id) else {
             return;
         };
+        if ente.successor == Some(incarnation) {
+            if matches!(report, Report::Exited(_)) {
+                ente.successor = None;
+                self.coverage.note("a successor failed");
+            }
+            return;
+        }
         if !ente.running || ente.incarnation != incarnation {
             return;
         }

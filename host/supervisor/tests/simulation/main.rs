@@ -31,7 +31,10 @@ const LENGTH: usize = 300;
 const ENOUGH: u64 = 500_000;
 
 /// What must have happened in a run of [`ENOUGH`] steps.
-const MUST_HAPPEN: [&str; 29] = [
+const MUST_HAPPEN: [&str; 32] = [
+    "a successor took over",
+    "a successor failed",
+    "a successor was given up",
     "held by Requires",
     "held by Any",
     "held by Quorum",

@@ -28,6 +28,10 @@ pub struct Ente {
     pub wanted: bool,
     pub removing: bool,
     pub incarnation: Incarnation,
+    /// The highest number given so far.
+    pub numbered: Incarnation,
+    /// Who is to take its place.
+    pub successor: Option<Incarnation>,
     /// A payload was started and has not ended.
     pub running: bool,
     pub told_to_stop: bool,
@@ -87,6 +91,13 @@ impl Model {
         all.fold(0, |caps, capability| caps | self.bit(capability))
     }
 
+    /// Nobody is about to take a place any more.
+    pub fn without_successors(&mut self) {
+        for ente in self.entes.values_mut() {
+            ente.successor = None;
+        }
+    }
+
     pub fn enter(&mut self, parent: Option<Id>, card: &Card) {
         let mut ente = Ente {
             container: card.payload == Payload::Virtual,
@@ -105,6 +116,8 @@ impl Model {
             wanted: true,
             removing: false,
             incarnation: 0,
+            numbered: 0,
+            successor: None,
             running: false,
             told_to_stop: false,
             killed: false,

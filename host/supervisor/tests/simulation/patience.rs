@@ -12,7 +12,7 @@ use crate::model::Ente;
 #[derive(Default)]
 pub struct Patience {
     /// Another rhythm of signs of life than the Card's.
-    rhythm: Option<u64>,
+    pub rhythm: Option<u64>,
     /// When the next sign of life is due at the latest.
     alive_until: Option<u64>,
     /// When it is killed, having been told to stop.

@@ -24,6 +24,10 @@ pub enum Op {
     Command { pick: u32, command: Command },
     /// The machine offers a capability, or no longer.
     Host { cap: u32, on: bool },
+    /// Another module is to take an Ente's place.
+    Succeed { pick: u32, module: u8 },
+    /// A successor takes over, or ends.
+    Successor { pick: u32, takes_over: bool },
     /// A live incarnation offers more or less.
     Dynamic { pick: u32, cap: u32, add: bool },
     /// A live incarnation says that it is alive.
@@ -123,6 +127,14 @@ pub fn schedule(seed: u64, length: usize) -> Vec<Op> {
             },
             78 => Op::NotAlive {
                 pick: rng.next() as u32,
+            },
+            79 if rng.chance(50) => Op::Succeed {
+                pick: rng.next() as u32,
+                module: 1 + rng.below(250) as u8,
+            },
+            82..84 => Op::Successor {
+                pick: rng.next() as u32,
+                takes_over: rng.chance(60),
             },
             79 => Op::Liveness {
                 pick: rng.next() as u32,

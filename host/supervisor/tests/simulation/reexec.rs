@@ -23,6 +23,8 @@ impl World {
             eprintln!("{now}: reexec");
         }
         self.checker.same(&self.supervisor, &supervisor)?;
+        self.successors.clear();
+        self.checker.model.without_successors();
         self.supervisor = supervisor;
         self.checker.now = self.now;
         self.timer = None;
@@ -66,6 +68,8 @@ impl Checker {
             {
                 was.held_by = is.held_by.clone();
             }
+            // Whoever was to take a place ended with the image.
+            was.successor = None;
             ensure(was == is, "hand-over", || format!("{was:?} became {is:?}"))?;
             ensure(old.card(was.id) == new.card(is.id), "hand-over", || {
                 format!("{}'s Card", was.label)

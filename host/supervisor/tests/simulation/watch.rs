@@ -59,8 +59,26 @@ impl Checker {
                 incarnation,
                 reason,
             } => self.told(*id, *incarnation, reason),
+            Action::StartBeside {
+                id, incarnation, ..
+            } => {
+                let ente = self.model.entes.get_mut(id).expect("known");
+                let ok = ente.running && ente.state == State::Ready && ente.successor.is_none();
+                let next = *incarnation > ente.numbered;
+                (ente.successor, ente.numbered) = (Some(*incarnation), *incarnation);
+                ensure(ok && next, "succession", || {
+                    format!("{} gets the successor {incarnation}", ente.card.label)
+                })
+            }
             Action::Kill { id, incarnation } => {
                 let ente = self.model.entes.get_mut(id).expect("known");
+                if ente.successor == Some(*incarnation) {
+                    ente.successor = None;
+                    self.coverage.note("a successor was given up");
+                    return ensure(ente.state != State::Ready, "succession", || {
+                        format!("{} loses its successor", ente.card.label)
+                    });
+                }
                 let ok = ente.running && !ente.killed && ente.incarnation == *incarnation;
                 ensure(ok && ente.state == State::Stopping, "states", || {
                     format!("{} is killed in {}", ente.card.label, ente.state)
@@ -105,13 +123,25 @@ impl Checker {
         ensure(ente.state == from, "states", || {
             format!("{} in fact, {}", ente.state, text())
         })?;
-        ensure(may_follow(from, to, ente.container), "states", text)?;
+        let replaced = *cause == Cause::Replaced;
+        let follows = may_follow(from, to, ente.container) && !replaced;
+        let succeeds = (from, to) == (State::Ready, State::Ready) && replaced;
+        ensure(follows || succeeds, "states", text)?;
+        if succeeds {
+            let its = ente.successor.take() == Some(incarnation);
+            ensure(its && ente.running, "succession", text)?;
+            (ente.incarnation, ente.started_at) = (incarnation, now);
+            (ente.extras, ente.hidden, ente.delay) = (0, 0, None);
+            ente.patience.rhythm = None;
+            self.crashes.remove(&id);
+            self.coverage.note("a successor took over");
+        }
         let begins = to == State::Starting && from != State::Ready;
         if begins {
             ensure(ente.wanted && !ente.removing && !down, "stays down", text)?;
             ensure(can_start, "needs", text)?;
             // The first life of an id that was used before goes on counting somewhere.
-            let next = ente.incarnation == 0 || incarnation == ente.incarnation + 1;
+            let next = ente.numbered == 0 || incarnation == ente.numbered + 1;
             ensure(
                 next && incarnation > 0 && !ente.running,
                 "one end per start",
@@ -121,6 +151,7 @@ impl Checker {
             ensure(waited, "backoff", || format!("too early: {}", text()))?;
             (ente.born, ente.started_at) = (clock, now);
             (ente.incarnation, ente.told_to_stop, ente.killed) = (incarnation, false, false);
+            ente.numbered = incarnation;
         }
         if to == State::Starting || to == State::Ready {
             ensure(

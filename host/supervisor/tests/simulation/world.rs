@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use arje_card::{Card, Id, Payload, Readiness, Supervision};
+use arje_card::{Card, Id, Payload, Pin, Readiness, Supervision};
 use arje_supervisor::{
     Action, Command, Event, EventKind, ExitStatus, Incarnation, Millis, ReadyBy, Report,
     Supervisor, TrapKind,
@@ -44,6 +44,8 @@ pub struct World {
     pub now: u64,
     pub timer: Option<Millis>,
     lives: BTreeMap<Id, Life>,
+    /// Those that are to take an Ente's place, and whether they were killed.
+    pub successors: BTreeMap<Id, (Incarnation, bool)>,
     graves: VecDeque<(Id, Incarnation)>,
     removed: Vec<Id>,
     serial: u64,
@@ -62,6 +64,7 @@ impl World {
             now: 1000,
             timer: None,
             lives: BTreeMap::new(),
+            successors: BTreeMap::new(),
             graves: VecDeque::new(),
             removed: Vec::new(),
             serial: 0,
@@ -88,6 +91,14 @@ impl World {
                 };
                 self.step(EventKind::HostCapabilities { adds, removes })
             }
+            Op::Succeed { pick, module } => match self.pick_ente(*pick) {
+                Some(id) => self.step(EventKind::Succeed {
+                    id,
+                    module: Pin([*module; 32]),
+                }),
+                None => Ok(()),
+            },
+            Op::Successor { pick, takes_over } => self.successor(*pick, *takes_over),
             Op::Dynamic { pick, cap, add } => self.dynamic(*pick, *cap, *add),
             Op::Alive { pick } => self.say(*pick, Report::Alive),
             Op::NotAlive { pick } => self.say(*pick, Report::NotAlive),
@@ -118,7 +129,9 @@ impl World {
         // Whoever asked for a rhythm that nobody could keep asks for another one.
         self.all_watched(&Report::Liveness { ms: 1000 })?;
         for _ in 0..20_000 {
-            if self.has_job() {
+            if !self.successors.is_empty() {
+                self.successor(0, true)?;
+            } else if self.has_job() {
                 self.answer(0, 0)?;
             } else if let Some(at) = self.timer {
                 // Signs of life keep a hearty Ente's timer going for ever.
@@ -205,7 +218,15 @@ impl World {
                     life.stop |= life.incarnation == *incarnation;
                 }
             }
+            Action::StartBeside {
+                id, incarnation, ..
+            } => {
+                self.successors.insert(*id, (*incarnation, false));
+            }
             Action::Kill { id, incarnation } => {
+                if let Some((number, killed)) = self.successors.get_mut(id) {
+                    *killed |= number == incarnation;
+                }
                 if let Some(life) = self.lives.get_mut(id) {
                     life.kill |= life.incarnation == *incarnation;
                 }
@@ -344,6 +365,34 @@ impl World {
             Some((id, incarnation)) => self.report(id, incarnation, Report::Exited(status(how))),
             None => Ok(()),
         }
+    }
+
+    /// A successor gets on. One that was killed can only end; the incarnation that is replaced ends soon after, which is
+    /// reported late or never.
+    fn successor(&mut self, pick: u32, takes_over: bool) -> Result<(), Failure> {
+        let n = pick as usize % self.successors.len().max(1);
+        let Some((id, (incarnation, killed))) = self.successors.iter().nth(n) else {
+            return Ok(());
+        };
+        let (id, incarnation, killed) = (*id, *incarnation, *killed);
+        self.successors.remove(&id);
+        if killed || !takes_over {
+            self.graves.push_back((id, incarnation));
+            return self.step(EventKind::Report {
+                id,
+                incarnation,
+                report: Report::Exited(status(pick)),
+            });
+        }
+        if let Some(life) = self.lives.get_mut(&id) {
+            self.graves.push_back((id, life.incarnation));
+            life.incarnation = incarnation;
+        }
+        self.step(EventKind::Report {
+            id,
+            incarnation,
+            report: Report::TookOver,
+        })
     }
 
     fn dynamic(&mut self, pick: u32, cap: u32, add: bool) -> Result<(), Failure> {

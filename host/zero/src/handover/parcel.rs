@@ -21,7 +21,7 @@ const FORMAT: &str = "ente-zero-handover";
 
 /// The version of the format, also in the mark of the program (`image.rs`). Raised with every change that another version could
 /// misread.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes of the first line: some 200 for each process, and there are at most as many as Entes.
 const MAX_INVENTORY: usize = 32 << 20;
