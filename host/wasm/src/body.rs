@@ -47,6 +47,10 @@ pub(crate) enum Job {
     Export(ComponentExportIndex),
     /// A function `(list<u8>) -> list<u8>`.
     Invoke(ComponentExportIndex, Vec<u8>),
+    /// `handoff.save`
+    Save(ComponentExportIndex),
+    /// `handoff.restore`
+    Restore(ComponentExportIndex, Vec<u8>),
     /// `handler.handle`
     Handle(ComponentExportIndex, Call),
     /// A function of a typed service, which returns so many values.
@@ -64,6 +68,8 @@ impl Job {
             Job::OnTimer(..) => "on-timer",
             Job::Export(_) => "the entry function",
             Job::Invoke(..) => "the invoked function",
+            Job::Save(_) => "handoff.save",
+            Job::Restore(..) => "handoff.restore",
             Job::Handle(..) => "handler.handle",
             Job::Typed(..) => "the called function",
         }
@@ -81,6 +87,8 @@ pub(crate) const CALLS: &[&str] = &[
     "on-timer",
     "the entry function",
     "the invoked function",
+    "handoff.save",
+    "handoff.restore",
     "handler.handle",
     "the called function",
 ];
@@ -151,6 +159,16 @@ impl Body {
             Job::OnTimer(on_timer, token) => {
                 self.typed::<_, ()>(on_timer, (token,)).await?;
                 Ok(Reply::Done)
+            }
+            Job::Save(save) => {
+                let (state,) = self.typed::<(), (Vec<u8>,)>(save, ()).await?;
+                Ok(Reply::Bytes(state))
+            }
+            Job::Restore(restore, state) => {
+                let (result,) = self
+                    .typed::<_, (Result<(), String>,)>(restore, (state,))
+                    .await?;
+                Ok(result.map_or_else(|text| Reply::Failed(told(&text)), |()| Reply::Done))
             }
             Job::Export(function) => self.call_export(function).await,
             Job::Invoke(function, payload) => self.invoke(function, payload).await,

@@ -2,8 +2,9 @@
 
 use crate::calls::bay::Bay;
 use crate::loader::Loaded;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use crate::succession::Heir;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 /// Why a component is asked to stop (`arje:ente/types.stop-reason`).
@@ -53,6 +54,11 @@ pub(crate) struct Control {
     loaded: OnceLock<Arc<Loaded>>,
     /// Where a service stands between calls.
     pub(crate) bay: Bay,
+    /// Who wants its place; to be looked at when `has_heir` says so.
+    heir: Mutex<Option<Heir>>,
+    has_heir: AtomicBool,
+    /// Nobody can have its place any more.
+    over: AtomicBool,
 }
 
 impl Control {
@@ -80,6 +86,36 @@ impl Control {
         self.loaded.get().cloned()
     }
 
+    /// Asks for the place of this incarnation. Who asks is told when it ends before it has heard of that: `heir` is
+    /// dropped.
+    pub(crate) fn ask_for_place(&self, heir: Heir) {
+        *self.heir() = Some(heir);
+        self.has_heir.store(true, Ordering::Release);
+        if self.over.load(Ordering::Acquire) {
+            self.heir().take();
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Who wants its place, once.
+    pub(crate) fn take_heir(&self) -> Option<Heir> {
+        match self.has_heir.swap(false, Ordering::AcqRel) {
+            true => self.heir().take(),
+            false => None,
+        }
+    }
+
+    /// It has ended: nobody can have its place.
+    pub(crate) fn close(&self) {
+        self.over.store(true, Ordering::Release);
+        self.heir().take();
+    }
+
+    fn heir(&self) -> MutexGuard<'_, Option<Heir>> {
+        // Put in or taken out whole.
+        self.heir.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether nobody has asked for its end.
     pub(crate) fn is_running(&self) -> bool {
         self.wanted.load(Ordering::Acquire) == RUNNING
@@ -103,6 +139,14 @@ impl Control {
     pub(crate) async fn stopped(&self) {
         self.until(|| self.wanted.load(Ordering::Acquire) != RUNNING)
             .await;
+    }
+
+    /// Returns once a stop or a kill was asked for, or its place.
+    pub(crate) async fn wanted(&self) {
+        self.until(|| {
+            self.wanted.load(Ordering::Acquire) != RUNNING || self.has_heir.load(Ordering::Acquire)
+        })
+        .await;
     }
 
     async fn until(&self, reached: impl Fn() -> bool) {

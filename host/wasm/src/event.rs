@@ -4,6 +4,7 @@ use crate::calls::Call;
 use arje_bus::{CallError, EnteState};
 use arje_card::{Capability, Id, Pin};
 use std::fmt;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Something happened to a Wasm Ente.
@@ -29,6 +30,11 @@ pub enum EventKind {
     Ready,
     /// A service's `health` returned ok.
     Alive,
+    /// A successor answers in its Ente's place from now on; instead of `Ready`.
+    TookOver {
+        /// How long nobody answered.
+        paused: Duration,
+    },
     /// It asks for something that only the core loop can do, and waits for the answer.
     Asks(Ask),
     /// The incarnation is over: nothing of it will run again, its files and sockets are closed, and its

@@ -7,6 +7,7 @@ const RUN: &str = "wasi:cli/run@0.2.0";
 const SERVICE: &str = "arje:ente/service@1.0.0";
 const HEALTH: &str = "arje:ente/health@1.0.0";
 const TIMER_HANDLER: &str = "arje:ente/timer-handler@1.0.0";
+const HANDOFF: &str = "arje:state/handoff@1.0.0";
 const HANDLER: &str = "arje:bus/handler@1.0.0";
 /// The name under which `http` is asked for in error messages.
 pub(crate) const INCOMING_HANDLER: &str = "wasi:http/incoming-handler@0.2.0";
@@ -19,6 +20,8 @@ pub(crate) struct Exports {
     pub(crate) health: Option<ComponentExportIndex>,
     pub(crate) on_timer: Option<ComponentExportIndex>,
     pub(crate) handle: Option<ComponentExportIndex>,
+    pub(crate) save: Option<ComponentExportIndex>,
+    pub(crate) restore: Option<ComponentExportIndex>,
 }
 
 /// The two functions of `arje:ente/service`.
@@ -36,6 +39,8 @@ impl Exports {
             health: function(component, HEALTH, "health"),
             on_timer: function(component, TIMER_HANDLER, "on-timer"),
             handle: function(component, HANDLER, "handle"),
+            save: function(component, HANDOFF, "save"),
+            restore: function(component, HANDOFF, "restore"),
         }
     }
 }

@@ -114,6 +114,8 @@ pub(crate) struct Shared {
     pub(crate) is_worker: bool,
     pub(crate) waits: Waits,
     living: Mutex<HashMap<Id, Living>>,
+    /// Those that are to take the place of one in `living`; locked after it, where both are.
+    coming: Mutex<HashMap<Id, Living>>,
     /// Bounded by what sends: an incarnation sends `Started`, `Ready` and `Ended` once each and
     /// `Alive` at most every half `liveness_ms`, and an Ente has one incarnation at a time. Who `Asks` waits for the
     /// answer.
@@ -187,6 +189,7 @@ impl Host {
                 routes: routes.unwrap_or_default(),
                 waits: Waits::default(),
                 living: Mutex::default(),
+                coming: Mutex::default(),
                 events: sender,
                 wake,
             }),
@@ -206,12 +209,51 @@ impl Host {
         let (mailbox, messages) = tokio::sync::mpsc::channel(card.limits.mailbox.max(1) as usize);
         let control = self.enter(&card, incarnation, mailbox, Some(Arc::clone(&ledger)));
         let shared = Arc::clone(&self.shared);
-        let actor = Actor::new(shared, card, incarnation, control, ledger, sockets);
+        let actor = Actor::new(shared, card, incarnation, control, ledger, sockets, None);
         let birth = (Arc::new(actor), messages);
         // To wake a sleeping worker takes longer than to find one awake.
         if let Err(birth) = self.shared.vigil.give(birth) {
             actor::begin(birth);
         }
+    }
+
+    /// Starts an incarnation beside the one that runs, to take its place when it is ready and well: an Ente whose entry is
+    /// `service` or `http`. What comes of it is told by [`Event`]s: either [`EventKind::TookOver`], from which on it is
+    /// the one, or [`EventKind::Ended`], and the other one goes on. The one that was replaced ends.
+    ///
+    /// # Errors
+    ///
+    /// None runs in this process.
+    pub fn start_beside(&self, request: StartRequest) -> Result<(), NotRunning> {
+        let StartRequest {
+            card,
+            incarnation,
+            sockets,
+        } = request;
+        let (predecessor, mailbox) = self.shared.living_of(card.id).ok_or(NotRunning)?;
+        let ledger = Ledger::new(card.limits.memory_bytes);
+        let control = Arc::new(Control::default());
+        let coming = Living {
+            incarnation,
+            control: Arc::clone(&control),
+            mailbox,
+            ledger: Some(Arc::clone(&ledger)),
+        };
+        self.shared.coming().insert(card.id, coming);
+        let shared = Arc::clone(&self.shared);
+        let actor = Actor::new(
+            shared,
+            card,
+            incarnation,
+            control,
+            ledger,
+            sockets,
+            Some(predecessor),
+        );
+        // Its calls come with the place that it is to take.
+        let (_, no_messages) = tokio::sync::mpsc::channel(1);
+        actor::begin((Arc::new(actor), no_messages));
+        Ok(())
     }
 
     /// Starts an incarnation in a worker process (`ente-worker`), which has the other end of
@@ -372,13 +414,15 @@ impl Host {
         incarnation: u64,
         then: impl FnOnce(&Living),
     ) -> Result<(), NotRunning> {
-        match self.shared.living().get(&ente) {
-            Some(living) if living.incarnation == incarnation => {
+        for table in [self.shared.living(), self.shared.coming()] {
+            if let Some(living) = table.get(&ente)
+                && living.incarnation == incarnation
+            {
                 then(living);
-                Ok(())
+                return Ok(());
             }
-            _ => Err(NotRunning),
         }
+        Err(NotRunning)
     }
 
     fn events(&self) -> MutexGuard<'_, Receiver<Event>> {
@@ -388,8 +432,8 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        for living in self.shared.living().values() {
-            living.control.kill();
+        for table in [self.shared.living(), self.shared.coming()] {
+            table.values().for_each(|living| living.control.kill());
         }
     }
 }
@@ -407,12 +451,20 @@ impl Shared {
 
     /// Forgets an incarnation, unless a newer one has taken its place.
     pub(crate) fn forget(&self, ente: Id, incarnation: u64) {
+        for mut table in [self.living(), self.coming()] {
+            let its = |it: &Living| it.incarnation == incarnation;
+            if table.get(&ente).is_some_and(its) {
+                table.remove(&ente);
+            }
+        }
+    }
+
+    /// A successor is the one that is found from now on.
+    pub(crate) fn switch(&self, ente: Id, incarnation: u64) {
         let mut living = self.living();
-        if living
-            .get(&ente)
-            .is_some_and(|it| it.incarnation == incarnation)
-        {
-            living.remove(&ente);
+        let coming = self.coming().remove(&ente);
+        if let Some(successor) = coming.filter(|it| it.incarnation == incarnation) {
+            living.insert(ente, successor);
         }
     }
 
@@ -431,6 +483,10 @@ impl Shared {
     /// The component of the incarnation that lives in this process.
     pub(crate) fn loaded(&self, ente: Id) -> Option<Arc<Loaded>> {
         self.living().get(&ente)?.control.loaded()
+    }
+
+    fn coming(&self) -> MutexGuard<'_, HashMap<Id, Living>> {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner) // as below
     }
 
     fn living(&self) -> MutexGuard<'_, HashMap<Id, Living>> {

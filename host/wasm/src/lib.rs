@@ -38,6 +38,7 @@ mod loader;
 mod output;
 mod remote;
 mod sealed;
+mod succession;
 mod ticker;
 mod trap;
 mod vigil;

@@ -177,6 +177,7 @@ fn report(event: EventKind, questions: &Questions) -> Option<Report> {
         EventKind::Ready => Report::Ready,
         EventKind::Alive => Report::Alive,
         EventKind::Asks(ask) => return questions.ask(ask),
+        EventKind::TookOver { .. } => return None, // nobody is replaced here
         EventKind::Ended { end, memory_peak } => Report::Ended { end, memory_peak },
     })
 }

@@ -9,6 +9,7 @@ use super::Actor;
 use super::progress::Watched;
 use super::sockets::{Socket, adopt_all};
 use crate::body::{HttpJob, instantiate_http};
+use crate::control::StopReason;
 use crate::event::{End, EventKind};
 use crate::exports::INCOMING_HANDLER;
 use crate::iface::log::Level;
@@ -98,7 +99,16 @@ pub(super) async fn live(
     for listener in listeners {
         accepting.spawn(accept_loop(Arc::clone(&server), listener));
     }
-    actor.send(EventKind::Ready);
+    match &actor.predecessor {
+        // Both accept for a moment; the old one ends when it has answered what it accepted.
+        Some(predecessor) => {
+            actor.host.switch(actor.card.id, actor.incarnation);
+            let paused = Duration::ZERO;
+            actor.send(EventKind::TookOver { paused });
+            predecessor.stop(StopReason::Replaced);
+        }
+        None => actor.send(EventKind::Ready),
+    }
     actor.control.stopped().await;
     server.stopping.send_replace(true);
     let drained = tokio::select! {

@@ -44,6 +44,8 @@ pub(crate) struct Actor {
     control: Arc<Control>,
     ledger: Arc<Ledger>,
     output: Output,
+    /// The incarnation whose place it is to take, if any.
+    predecessor: Option<Arc<Control>>,
     /// The sockets of its `listen`; taken by the entry that serves them.
     sockets: Mutex<Vec<OwnedFd>>,
     /// Its instance, closed, until the end is told: unmapping it takes longer than the rest of an end.
@@ -58,6 +60,7 @@ impl Actor {
         control: Arc<Control>,
         ledger: Arc<Ledger>,
         sockets: Vec<OwnedFd>,
+        predecessor: Option<Arc<Control>>,
     ) -> Actor {
         let output = host
             .printer
@@ -69,6 +72,7 @@ impl Actor {
             control,
             ledger,
             output,
+            predecessor,
             sockets: Mutex::new(sockets),
             remains: Mutex::default(),
         }
@@ -329,6 +333,7 @@ struct Obituary<'a> {
 impl Drop for Obituary<'_> {
     fn drop(&mut self) {
         let actor = self.actor;
+        actor.control.close();
         actor.control.bay.clear(); // where a panic left it
         actor.host.forget(actor.card.id, actor.incarnation);
         let end = self.end.take().unwrap_or_else(|| {

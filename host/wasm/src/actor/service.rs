@@ -2,17 +2,18 @@
 
 use super::Actor;
 use crate::body::{Body, Job, Reply};
-use crate::calls::Invocation;
 use crate::calls::bay::{Back, Underway, answer_of, job};
+use crate::calls::{Invocation, Messages};
 use crate::capability::CardInfo;
-use crate::control::StopReason;
+use crate::control::{Control, StopReason};
 use crate::event::{End, EventKind};
 use crate::exports::Service;
 use crate::loader::Loaded;
+use crate::succession::{Estate, Heir, Verdict, can_replace};
 use crate::trap::end_of;
 use arje_card::WasmPayload;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 use tokio::time::sleep_until;
 use wasmtime::component::ComponentExportIndex;
 
@@ -25,6 +26,7 @@ enum Next {
     /// See what there is now.
     Look,
     Stop,
+    HandOver(Heir),
     Die,
     Timer(u64),
     Health,
@@ -35,21 +37,31 @@ pub(super) async fn live(
     actor: &Actor,
     payload: &WasmPayload,
     loaded: &Loaded,
-    mut messages: mpsc::Receiver<Box<Invocation>>,
+    messages: Messages,
 ) -> Result<End, End> {
     let service = loaded
         .exports
         .service
         .ok_or_else(|| End::Refused("the component does not export arje:ente/service".into()))?;
     let health = health_check(actor, loaded)?;
+    if let Some(old) = actor.predecessor.as_ref().and_then(|it| it.loaded()) {
+        can_replace(&actor.card, &old, loaded)?;
+    }
     let body = actor.instantiate(payload, loaded).await?;
     actor.started(payload);
     let body = start(actor, body, service).await?;
-    actor.send(EventKind::Ready);
-    let body = serve(actor, loaded, body, health, &mut messages).await?;
+    let (body, messages) = match &actor.predecessor {
+        Some(predecessor) => take_over(actor, loaded, body, health, predecessor).await?,
+        None => {
+            actor.send(EventKind::Ready);
+            (body, messages)
+        }
+    };
+    let (body, messages) = serve(actor, loaded, body, health, messages).await?;
     // Those who wait in the mailbox are told now, not when the store is gone.
-    messages.close();
-    drop(messages);
+    if let Some(mut messages) = messages {
+        messages.close();
+    }
     stop(actor, body, service).await
 }
 
@@ -74,10 +86,7 @@ async fn stop(actor: &Actor, body: Box<Body>, service: Service) -> Result<End, E
 
 /// The health export and how often it is asked, if the Card wants that: every third of
 /// `liveness_ms`, with as long to answer, so that a slow answer is still in time.
-fn health_check(
-    actor: &Actor,
-    loaded: &Loaded,
-) -> Result<Option<(ComponentExportIndex, Duration)>, End> {
+fn health_check(actor: &Actor, loaded: &Loaded) -> Result<Health, End> {
     let Some(liveness) = actor.card.liveness_ms else {
         return Ok(None);
     };
@@ -91,14 +100,106 @@ fn health_check(
     Ok(Some((health, every)))
 }
 
-/// Calls the service until it is asked to stop.
+/// Shows that it is well, takes the place of the incarnation that answers, and with it the calls that wait.
+async fn take_over(
+    actor: &Actor,
+    loaded: &Loaded,
+    body: Box<Body>,
+    health: Health,
+    predecessor: &Control,
+) -> Result<(Box<Body>, Messages), End> {
+    let mut body = prove_health(actor, body, health).await?;
+    let (to, estate) = oneshot::channel();
+    predecessor.ask_for_place(Heir {
+        takes_state: loaded.exports.restore.is_some(),
+        to,
+    });
+    let gone = || End::Failed("the incarnation that it was to replace has ended".into());
+    let mut estate = tokio::select! {
+        () = actor.control.stopped() => return Err(End::Killed),
+        estate = estate => estate.map_err(|_| gone())?,
+    };
+    if let (Some(state), Some(restore)) = (estate.take_state(), loaded.exports.restore) {
+        let job = Job::Restore(restore, state);
+        let (restored, reply) = actor.call(body, job, Some(actor.call_deadline())).await?;
+        if let Reply::Failed(why) = reply {
+            return Err(End::Failed(format!("handoff.restore: {why}")));
+        }
+        body = restored;
+    }
+    actor.host.switch(actor.card.id, actor.incarnation);
+    let (messages, paused) = estate.accept().ok_or_else(gone)?;
+    actor.send(EventKind::TookOver { paused });
+    Ok((body, messages))
+}
+
+/// Asks for its health as often as it would be asked within `liveness_ms`, if its Card wants that.
+async fn prove_health(
+    actor: &Actor,
+    mut body: Box<Body>,
+    health: Health,
+) -> Result<Box<Body>, End> {
+    let Some((export, every)) = health else {
+        return Ok(body);
+    };
+    for _ in 0..3 {
+        let answered = actor.call(body, Job::Health(export), Some(every)).await?;
+        body = match answered {
+            (_, Reply::Failed(message)) => return Err(End::Unhealthy(message)),
+            (body, _) => body,
+        };
+        tokio::select! {
+            () = actor.control.stopped() => return Err(End::Killed),
+            () = tokio::time::sleep(every) => {}
+        }
+    }
+    Ok(body)
+}
+
+/// Leaves its place to a successor: what it knows, and the calls that wait. They come back if the successor fails.
+async fn leave_place(
+    actor: &Actor,
+    loaded: &Loaded,
+    mut body: Box<Body>,
+    messages: Messages,
+    heir: Heir,
+) -> Result<(Box<Body>, Option<Messages>), End> {
+    let since = Instant::now();
+    let mut state = None;
+    if let Some(save) = loaded.exports.save.filter(|_| heir.takes_state) {
+        let saved = actor.call(body, Job::Save(save), Some(actor.call_deadline()));
+        let (saver, reply) = saved.await?;
+        body = saver;
+        if let Reply::Bytes(bytes) = reply {
+            state = Some(bytes);
+        }
+    }
+    let (estate, verdict) = Estate::new(messages, state, since);
+    drop(heir.to.send(estate)); // it comes back if nobody wants it any more
+    tokio::select! {
+        verdict = verdict => match verdict {
+            Ok(Verdict::Accepted) => {
+                actor.control.stop(StopReason::Replaced);
+                Ok((body, None))
+            }
+            Ok(Verdict::Returned(messages)) => Ok((body, Some(messages))),
+            Err(_) => Err(End::HostPanic("its calls were lost on the way to its successor".into())),
+        },
+        () = actor.control.killed() => Err(End::Killed),
+    }
+}
+
+/// The health export, and how often it is asked.
+type Health = Option<(ComponentExportIndex, Duration)>;
+
+/// Calls the service until it is asked to stop, or another one has taken its place and its calls.
 async fn serve(
     actor: &Actor,
     loaded: &Loaded,
     mut body: Box<Body>,
-    health: Option<(ComponentExportIndex, Duration)>,
-    messages: &mut mpsc::Receiver<Box<Invocation>>,
-) -> Result<Box<Body>, End> {
+    health: Health,
+    mut messages: Messages,
+) -> Result<(Box<Body>, Option<Messages>), End> {
     let mut check_at = health.map(|(_, every)| Instant::now() + every);
     let mut turn = Instant::now();
     // Timers and calls take turns when both are there, so that neither starves the other.
@@ -111,16 +212,23 @@ async fn serve(
             turn = Instant::now();
         }
         timers_first = !timers_first;
-        let next = match next(actor, &mut body, check_at, timers_first, messages) {
+        let next = match next(actor, &mut body, check_at, timers_first, &mut messages) {
             Some(next) => next,
             None => {
-                let (rested, next) = rest(actor, body, check_at, messages).await?;
+                let (rested, next) = rest(actor, body, check_at, &mut messages).await?;
                 (body, turn) = (rested, Instant::now());
                 next
             }
         };
         body = match next {
-            Next::Stop => return Ok(body),
+            Next::Stop => return Ok((body, Some(messages))),
+            Next::HandOver(heir) => match leave_place(actor, loaded, body, messages, heir).await? {
+                (body, None) => return Ok((body, None)),
+                (kept, Some(returned)) => {
+                    messages = returned;
+                    kept
+                }
+            },
             Next::Die => {
                 actor.leave(body);
                 return Err(End::Killed);
@@ -145,13 +253,16 @@ fn next(
     body: &mut Body,
     check_at: Option<Instant>,
     timers_first: bool,
-    messages: &mut mpsc::Receiver<Box<Invocation>>,
+    messages: &mut Messages,
 ) -> Option<Next> {
     if actor.control.is_killed() {
         return Some(Next::Die);
     }
     if actor.control.stop_reason().is_some() {
         return Some(Next::Stop);
+    }
+    if let Some(heir) = actor.control.take_heir() {
+        return Some(Next::HandOver(heir));
     }
     let now = Instant::now();
     if check_at.is_some_and(|at| at <= now) {
@@ -171,7 +282,7 @@ async fn rest(
     actor: &Actor,
     body: Box<Body>,
     check_at: Option<Instant>,
-    messages: &mut mpsc::Receiver<Box<Invocation>>,
+    messages: &mut Messages,
 ) -> Result<(Box<Body>, Next), End> {
     let bay = &actor.control.bay;
     let due = body.data().timers.next().into_iter().chain(check_at).min();
@@ -183,7 +294,7 @@ async fn rest(
         }
     };
     let next = tokio::select! {
-        () = actor.control.stopped() => Next::Look,
+        () = actor.control.wanted() => Next::Look,
         () = timer => Next::Look,
         () = bay.changed() => Next::Look,
         Some(invocation) = messages.recv() => Next::Invoke(invocation),

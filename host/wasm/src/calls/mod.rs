@@ -31,6 +31,9 @@ use wasmtime::component::Val;
 /// allocates 32 slots at once for every mailbox, idle or not.
 pub(crate) type Mailbox = mpsc::Sender<Box<Invocation>>;
 
+/// The other end of a mailbox.
+pub(crate) type Messages = mpsc::Receiver<Box<Invocation>>;
+
 /// A call in a mailbox, and who waits for its answer.
 #[derive(Debug)]
 pub(crate) struct Invocation {

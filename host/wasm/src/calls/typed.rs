@@ -168,6 +168,45 @@ impl TypedImport {
     }
 }
 
+/// Whether a component exports whatever of this interface another one exports, with the same types.
+///
+/// # Errors
+///
+/// What it lacks, with both types.
+pub(crate) fn same_exports(name: &str, old: &Loaded, new: &Loaded) -> Result<(), String> {
+    let Some((ComponentItem::ComponentInstance(instance), _)) =
+        old.component.get_export(None, name)
+    else {
+        return Ok(()); // nobody could call it so far
+    };
+    let new = &new.component;
+    let interface = new
+        .get_export_index(None, name)
+        .ok_or_else(|| format!("the component does not export {name}, which its Card provides"))?;
+    for (function, item) in instance.exports(old.component.engine()) {
+        let ComponentItem::ComponentFunc(ty) = &item.ty else {
+            continue;
+        };
+        match new.get_export(Some(&interface), function) {
+            Some((ComponentItem::ComponentFunc(its), _)) if same(ty, &its) => {}
+            Some((ComponentItem::ComponentFunc(its), _)) => {
+                return Err(format!(
+                    "{name} has other types than in the component that runs: that one has `{}`, this one `{}`; those                      who call it were built with the former",
+                    signature(function, ty),
+                    signature(function, &its)
+                ));
+            }
+            _ => {
+                return Err(format!(
+                    "{name} lacks `{}`, which the component that runs has",
+                    signature(function, ty)
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Links every import to whoever provides it when it is called.
 pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>, imports: &[Arc<TypedImport>]) -> Result<()> {
     for (index, import) in imports.iter().enumerate() {
