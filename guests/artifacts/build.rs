@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// The components that are no test cases.
 const GUESTS: &[&str] = &[
+    "counter",
     "echo",
     "greet",
     "hello",
@@ -32,6 +33,7 @@ const SOURCES: &[&str] = &[
     "sdk",
     "hello",
     "echo",
+    "counter",
     "kv",
     "kv-counter",
     "kv-front",
@@ -42,6 +44,7 @@ const SOURCES: &[&str] = &[
     "cases",
     "../wit/ente",
     "../wit/bus",
+    "../wit/state",
     "../Cargo.toml",
 ];
 

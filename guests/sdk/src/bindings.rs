@@ -1,4 +1,4 @@
-//! What `wit-bindgen` makes of `wit/ente` and `wit/bus`, in parts.
+//! What `wit-bindgen` makes of `wit/ente`, `wit/bus` and `wit/state`, in parts.
 //!
 //! A world demands every export it names, so one world with everything would force each
 //! component to export everything. There is one small world per export instead; a component's
@@ -118,5 +118,23 @@ pub mod handler {
         pub_export_macro: true,
         export_macro_name: "export_handler",
         default_bindings_module: "arje_sdk::bindings::handler",
+    });
+}
+
+/// The export `arje:state/handoff`.
+pub mod handoff {
+    wit_bindgen::generate!({
+        inline: "
+            package arje:sdk-handoff;
+            world handoff {
+                export arje:state/handoff@1.0.0;
+            }",
+        path: "../../wit/state",
+        world: "arje:sdk-handoff/handoff",
+        runtime_path: "::arje_sdk::rt::wit_bindgen_rt",
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_handoff",
+        default_bindings_module: "arje_sdk::bindings::handoff",
     });
 }

@@ -19,13 +19,14 @@
 //!   [`Health`] are further exports, named in the macro.
 //! - [`bus`] calls others, and a [`Handler`] is called. An interface of one's own, which others import, is exported
 //!   with `wit_bindgen::generate!`; its functions reach the service by [`Instance::with`].
+//! - A [`Handoff`] takes over what the version before it knew, when it is deployed in its place.
 //! - [`info!`] and its siblings log, [`timer`] sets timers, [`clock`] tells the time.
 //! - The same code compiles natively. There the host is [`fake`], so business logic is tested with
 //!   plain `cargo test`.
 //! - [`freestanding!`] makes a component without `std`: it imports only `arje:ente` and is a few
 //!   kilobytes.
 //!
-//! The kit covers `arje:ente` (`wit/ente`) and `arje:bus` (`wit/bus`). For WASI, components use `std` or the `wasip2` crate.
+//! The kit covers `arje:ente` (`wit/ente`), `arje:bus` (`wit/bus`) and `arje:state` (`wit/state`). For WASI, components use `std` or the `wasip2` crate.
 
 #![no_std]
 
@@ -54,4 +55,4 @@ pub use bindings::host::arje::ente::types::{
     Capability, CardInfo, DeviceClass, Endpoint, Netlink, StopReason,
 };
 pub use log::log;
-pub use service::{Handler, Health, Instance, Service, Timers};
+pub use service::{Handler, Handoff, Health, Instance, Service, Timers};

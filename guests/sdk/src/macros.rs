@@ -1,7 +1,8 @@
 //! `service!`, `freestanding!` and the log macros.
 
-/// Exports a [`Service`](crate::Service): `service!(Type)`, with `timers`, `health` and `handler` where the
-/// type implements [`Timers`](crate::Timers), [`Health`](crate::Health) and [`Handler`](crate::Handler):
+/// Exports a [`Service`](crate::Service): `service!(Type)`, with `timers`, `health`, `handler` and `handoff`
+/// where the type implements [`Timers`](crate::Timers), [`Health`](crate::Health), [`Handler`](crate::Handler) and
+/// [`Handoff`](crate::Handoff):
 /// `service!(Type, timers, health)`. Once per component; natively it only checks the traits.
 #[macro_export]
 macro_rules! service {
@@ -91,6 +92,25 @@ macro_rules! __export {
         #[cfg(target_family = "wasm")]
         $crate::bindings::handler::export_handler!(
             Component with_types_in $crate::bindings::handler
+        );
+    };
+    (handoff $service:ty) => {
+        const _: fn() = || {
+            fn implements<T: $crate::Handoff>() {}
+            implements::<$service>();
+        };
+        #[cfg(target_family = "wasm")]
+        impl $crate::bindings::handoff::exports::arje::state::handoff::Guest for Component {
+            fn save() -> $crate::rt::Vec<u8> {
+                SLOT.save()
+            }
+            fn restore(state: $crate::rt::Vec<u8>) -> Result<(), $crate::rt::String> {
+                SLOT.restore(&state)
+            }
+        }
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::handoff::export_handoff!(
+            Component with_types_in $crate::bindings::handoff
         );
     };
     (health $service:ty) => {

@@ -52,6 +52,20 @@ pub trait Handler: Service {
     ) -> Result<Vec<u8>, HandlerError>;
 }
 
+/// A service that hands what it knows to its next version (`ente deploy`): `arje:state/handoff`. Exported by
+/// `service!(Type, handoff)`.
+pub trait Handoff: Service {
+    /// What the next version is to know; at most 16 MiB. This one may be called again: if the next version does not take
+    /// it, this one goes on.
+    fn save(&mut self) -> Vec<u8>;
+
+    /// Takes what the version before knew. Called after `start` and before any call.
+    ///
+    /// # Errors
+    /// The version before goes on; the text is told to whoever deploys.
+    fn restore(&mut self, state: &[u8]) -> Result<(), String>;
+}
+
 /// Reaches the service from functions that know nothing of it: those of a typed service that its component exports.
 /// [`service!`](crate::service!) implements it.
 pub trait Instance: Service {

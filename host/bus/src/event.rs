@@ -28,7 +28,7 @@ pub struct Happening {
 
 wire_enum! {
     /// An event. Numbers are also the bits of [`Filter::kinds`](crate::Filter::kinds), so they stay below 64. 11 is
-    /// reserved for `Removed`, 12 for `Deployed`.
+    /// reserved for `Removed`.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum Event {
         /// So many events were not sent, because the subscriber did not read in time. Passes every filter.
@@ -53,6 +53,8 @@ wire_enum! {
         9 => Stopped(what: Happening),
         /// It is wanted, and waits for what it needs.
         10 => Waiting(what: Happening),
+        /// Another module has taken its place, and is ready.
+        12 => Deployed(what: Happening),
     }
 }
 
@@ -72,6 +74,7 @@ impl Event {
             Self::Stopping(_) => 8,
             Self::Stopped(_) => 9,
             Self::Waiting(_) => 10,
+            Self::Deployed(_) => 12,
         }
     }
 
@@ -89,7 +92,8 @@ impl Event {
             | Self::Starting(what)
             | Self::Stopping(what)
             | Self::Stopped(what)
-            | Self::Waiting(what) => Some(what),
+            | Self::Waiting(what)
+            | Self::Deployed(what) => Some(what),
         }
     }
 

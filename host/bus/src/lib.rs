@@ -36,12 +36,12 @@ pub use event::{Event, Happening};
 pub use frame::{Broken, FrameReader, Unencodable, decode, encode};
 pub use hello::{Hello, HelloAnswer, PROTOCOL, SUPPORTED, Versions, Welcome};
 pub use request::{
-    CardFile, Filter, Freeze, KillEnte, ListEntes, Logs, Request, RequestFrame, RunCard, SetMemory,
+    CardFile, Deploy, Filter, Freeze, KillEnte, ListEntes, Logs, Request, RequestFrame, RunCard, SetMemory,
     SetWeight, StopEnte, Subscribe, SwitchRoot, Target, Undecodable,
 };
 pub use response::{
-    EntePage, Identity, Log, LogEntry, LogLine, LogRecord, LogSource, LostLines, Notice, Reply,
-    Response, Rights, ServerFrame,
+    Deployed, EntePage, Identity, Log, LogEntry, LogLine, LogRecord, LogSource, LostLines, Notice,
+    Reply, Response, Rights, ServerFrame,
 };
 pub use route::{Place, Provider, Routes};
 pub use status::{

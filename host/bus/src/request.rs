@@ -70,6 +70,15 @@ pub struct KillEnte {
     pub signal: u8,
 }
 
+/// Asks for another module in an Ente's place. The store has it, compiled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deploy {
+    /// Whose place.
+    pub target: Target,
+    /// The sha256 of the component's `.wasm` file.
+    pub module: [u8; 32],
+}
+
 /// Which events a subscriber wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
@@ -243,13 +252,18 @@ wire_enum! {
         30 => Hibernate(interactive: bool),
         /// Stop an Ente with everything below it, and forget it.
         32 => Remove(target: Target),
+        /// Have another module run in an Ente's place, without a call being lost. The answer comes when it does, or
+        /// when that has failed and nothing has changed.
+        23 => Deploy(deploy: Deploy),
+        /// As `Deploy`, of the module that ran before the last one.
+        33 => Rollback(target: Target),
     }
 }
 
 impl Request {
     /// Numbers of requests that are part of the protocol and not of this version of it.
     pub const RESERVED: &'static [(u32, &'static str)] =
-        &[(15, "Debug"), (23, "Deploy"), (31, "Checkpoint")];
+        &[(15, "Debug"), (31, "Checkpoint")];
 
     /// Whether every value is within its bounds.
     ///
@@ -261,7 +275,9 @@ impl Request {
             | Self::EnteTelemetry(target)
             | Self::Start(target)
             | Self::Remove(target)
-            | Self::Restart(target) => check_target(target),
+            | Self::Restart(target)
+            | Self::Rollback(target) => check_target(target),
+            Self::Deploy(deploy) => check_target(&deploy.target),
             Self::Stop(stop) => check_target(&stop.target),
             Self::KillEnte(kill) => check_target(&kill.target),
             Self::Subscribe(subscribe) => subscribe

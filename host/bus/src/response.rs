@@ -157,7 +157,18 @@ wire_enum! {
         6 => Log(log: Log),
         /// To `Invoke`.
         7 => Invoked(invoked: Invoked),
+        /// To `Deploy` and `Rollback`.
+        8 => Deployed(deployed: Deployed),
     }
+}
+
+/// A module runs in another one's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// The incarnation that answers now; the last one, if nothing of the Ente lived and it starts with the module.
+    pub incarnation: u64,
+    /// For how many microseconds nobody answered, while the state was handed over; none if nothing was there to answer.
+    pub paused_us: Option<u64>,
 }
 
 /// A response, and to what.

@@ -45,6 +45,8 @@ pub enum FromWasm {
     News(News),
     /// One asks, and waits for the answer.
     Asks(Who, Ask),
+    /// One has taken another one's place, and nobody answered for so long.
+    TookOver(Who, Duration),
 }
 
 /// Something to tell the supervisor, and perhaps the user.
@@ -307,6 +309,7 @@ impl Bodies {
                 EventKind::Ready => Report::Ready { by: ReadyBy::Start },
                 EventKind::Alive => Report::Alive,
                 EventKind::Asks(ask) => return Some(FromWasm::Asks(who, ask)),
+                EventKind::TookOver { paused } => return Some(FromWasm::TookOver(who, paused)),
                 EventKind::Ended { end, .. } if self.workers.has(who) => {
                     // Said is not ended: the process has nothing left to do.
                     self.natives.signal(who, Signal::SIGKILL);

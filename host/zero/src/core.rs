@@ -4,6 +4,7 @@
 mod bus;
 mod calls;
 mod coming_up;
+mod deploy;
 mod handover;
 mod invoke;
 mod leaving;
@@ -28,11 +29,14 @@ use crate::watchdog::Watchdog;
 use arje_card::{Card, Id};
 use arje_native::Reaper;
 use arje_native::cgroup::Support;
-use arje_supervisor::{Action, Cause, Event, EventKind, Millis, Refusal, State, Supervisor};
+use arje_supervisor::{
+    Action, Cause, Event, EventKind, Millis, Refusal, Report, State, Supervisor,
+};
 use coming_up::ComingUp;
+use deploy::Deployment;
 use invoke::Answered;
 use nix::sys::signal::Signal;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -116,6 +120,8 @@ pub struct Core {
     /// A move to another root under way.
     moving: Option<switch_root::Moving>,
     generation: u64,
+    /// Deployments under way: one for each Ente at most.
+    deployments: HashMap<Id, Deployment>,
 }
 
 impl Core {
@@ -155,6 +161,7 @@ impl Core {
             handover: None,
             moving: None,
             generation: 0,
+            deployments: HashMap::new(),
         }
     }
 
@@ -305,6 +312,7 @@ impl Core {
             match self.bodies.next_wasm() {
                 Some(FromWasm::News(news)) => self.tell(news),
                 Some(FromWasm::Asks(who, ask)) => self.answer_component(who, ask),
+                Some(FromWasm::TookOver(who, paused)) => self.took_over(who, paused),
                 None => return,
             }
         }
@@ -356,7 +364,12 @@ impl Core {
             report,
             incarnated,
         } = news;
+        let succeeds = self.is_successor(who);
+        if succeeds && let Report::Exited(status) = &report {
+            self.deployment_failed(who, status);
+        }
         if let Some(how) = incarnated
+            && !succeeds // until it has taken over
             && let Some(card) = self.supervisor.card(who.id)
         {
             let line = format!("Ente {} encarnado {how}", card.label);
@@ -396,6 +409,14 @@ impl Core {
                     let news = self.bodies.start(card, incarnation, &mut self.poller);
                     self.pending.extend(news);
                 }
+            }
+            Action::StartBeside {
+                id: _,
+                incarnation,
+                card,
+            } => {
+                let news = self.bodies.start_beside(&card, incarnation);
+                self.pending.extend(news);
             }
             Action::Stop {
                 id,

@@ -1,7 +1,7 @@
 //! Where a component keeps its one service between calls.
 
 use crate::bus::{Caller, HandlerError};
-use crate::{Capability, CardInfo, Handler, Health, Service, StopReason, Timers};
+use crate::{Capability, CardInfo, Handler, Handoff, Health, Service, StopReason, Timers};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -86,5 +86,21 @@ impl<T: Handler> Slot<T> {
     ) -> Result<Vec<u8>, HandlerError> {
         self.with(|service| service.handle(caller, capability, payload))
             .unwrap_or(Err(HandlerError::Unsupported))
+    }
+}
+
+impl<T: Handoff> Slot<T> {
+    /// `handoff.save`; nothing before `start`.
+    pub fn save(&self) -> Vec<u8> {
+        self.with(Handoff::save).unwrap_or_default()
+    }
+
+    /// `handoff.restore`.
+    ///
+    /// # Errors
+    /// The service's own, or that it has not started.
+    pub fn restore(&self, state: &[u8]) -> Result<(), String> {
+        self.with(|service| service.restore(state))
+            .unwrap_or_else(|| Err(String::from("not started")))
     }
 }

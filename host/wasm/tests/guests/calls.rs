@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub const COMMAND: &str = "arje:test/calls@1.0.0#echo";
 
 /// The capability that `bus_peer` means by a number.
-fn endpoint(version: u16) -> Capability {
+pub fn endpoint(version: u16) -> Capability {
     let mut uuid = [0; 16];
     uuid[..2].copy_from_slice(&[0x7e, 0x57]);
     Capability::Endpoint {
@@ -22,7 +22,7 @@ fn endpoint(version: u16) -> Capability {
 }
 
 /// A `bus_peer` that may call, and provides the endpoint of this number.
-fn peer(label: &str, number: u16) -> Card {
+pub fn peer(label: &str, number: u16) -> Card {
     let mut card = card("bus_peer", "service");
     card.label = label.into();
     card.permissions.ipc.allow = vec!["wit-v1".into()];
@@ -32,7 +32,7 @@ fn peer(label: &str, number: u16) -> Card {
 
 impl Rig {
     /// Routes calls to whatever this Card provides to it.
-    fn provide(&self, card: &Card) {
+    pub fn provide(&self, card: &Card) {
         for capability in &card.provides {
             let provider = Provider {
                 id: card.id,
@@ -57,7 +57,7 @@ impl Rig {
     }
 
     /// Has `card` call the provider of `number` with a command.
-    fn has_call(&self, card: &Card, number: u16, command: &str) -> String {
+    pub fn has_call(&self, card: &Card, number: u16, command: &str) -> String {
         self.tell(card, &format!("invoke {number} 0 {command}"))
     }
 }
@@ -348,7 +348,7 @@ fn many_callers_are_all_answered_once() {
 }
 
 /// Has a component told what to do, on a thread of its own.
-fn told(
+pub fn told(
     rig: &Rig,
     card: &Card,
     command: &'static str,

@@ -12,6 +12,7 @@
 mod calls;
 mod cases;
 mod commands;
+mod deploy;
 mod http;
 mod place;
 mod rig;

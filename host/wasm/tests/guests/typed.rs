@@ -7,14 +7,14 @@ use arje_wasm::{End, InvokeError};
 
 const SHAPES: &str = "test:shapes/shapes@1.2.0";
 
-fn provider() -> Card {
+pub fn provider() -> Card {
     let mut card = card("typed_provider", "service");
     card.permissions.ipc.allow = vec!["wit-v1".into()];
     card.provides = [Capability::Wit(SHAPES.parse().unwrap())].into();
     card
 }
 
-fn client() -> Card {
+pub fn client() -> Card {
     let mut card = card("typed_client", "service");
     card.requires = [Capability::Wit(SHAPES.parse().unwrap())].into();
     card

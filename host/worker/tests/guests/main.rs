@@ -14,6 +14,7 @@ mod calls;
 mod cases;
 #[path = "../../../wasm/tests/guests/commands.rs"]
 mod commands;
+mod deploy;
 #[path = "../../../wasm/tests/guests/http.rs"]
 mod http;
 mod place;

@@ -4,7 +4,7 @@ use super::{Bodies, News};
 use crate::natives::{Extras, Who, start_failed};
 use crate::poller::Poller;
 use crate::workers;
-use arje_card::{Card, Payload};
+use arje_card::{Card, Entry, Payload};
 use arje_supervisor::{ExitStatus, Incarnation, Report};
 use arje_wasm::StartRequest;
 use std::os::fd::AsFd;
@@ -46,6 +46,54 @@ impl Bodies {
             sockets,
         });
         Ok(())
+    }
+
+    /// Whether another module can take the place of this Ente's while it runs.
+    ///
+    /// # Errors
+    ///
+    /// Why not, and what to do.
+    pub fn can_be_replaced(card: &Card) -> Result<(), String> {
+        let label = &card.label;
+        match &card.payload {
+            Payload::Wasm(_) if workers::has_body(card) => Err(format!(
+                "Ente `{label}` has a body (`soma`), in which no second component runs beside it; change its Card and \
+                 `ente restart` it"
+            )),
+            Payload::Wasm(payload) => match payload.entry {
+                Entry::Service | Entry::Http => Ok(()),
+                _ => Err(format!(
+                    "Ente `{label}` runs once to its end (its entry is `{}`), so there is nothing to replace; change its \
+                     Card and `ente restart` it",
+                    payload.entry
+                )),
+            },
+            _ => Err(format!(
+                "Ente `{label}` runs no component, and only those are deployed"
+            )),
+        }
+    }
+
+    /// Starts a component beside the one that runs, to take its place. What can be told at once is returned.
+    pub fn start_beside(&mut self, card: &Arc<Card>, incarnation: Incarnation) -> Option<News> {
+        let who = Who {
+            id: card.id,
+            incarnation,
+        };
+        let start = |bodies: &mut Bodies| {
+            let sockets = bodies.natives.services().duplicates(card)?;
+            let request = StartRequest {
+                card: Arc::clone(card),
+                incarnation,
+                sockets,
+            };
+            bodies
+                .host()?
+                .start_beside(request)
+                .map_err(|_| start_failed("start beside it", "it does not run any more"))
+        };
+        let failed = start(self).err()?;
+        Some(News::new(who, Report::Exited(failed)))
     }
 
     /// Starts a component in a process of its own.

@@ -44,6 +44,7 @@ pub fn event(change: Change<'_>) -> Event {
         State::Starting | State::Waiting if *change.cause == Cause::BackoffOver => {
             Event::Restarting(what)
         }
+        State::Ready if *change.cause == Cause::Replaced => Event::Deployed(what),
         State::Ready => Event::Ready(what),
         State::Backoff => Event::Crashed(what),
         State::Done => Event::Exited(what),

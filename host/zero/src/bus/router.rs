@@ -2,10 +2,11 @@
 //! decision. Sockets are on the other side of `connection.rs`, effects in `core/bus.rs`.
 
 use super::caller::Caller;
+use super::spawn::may_spawn;
 use super::view::View;
 use crate::sleep::Sleep;
 use arje_bus::{BusError, ErrorCode, Filter, Logs, Request, Response, Rights, SwitchRoot, Target};
-use arje_card::{Capability, Id, Payload};
+use arje_card::{Capability, Id, Payload, Pin};
 use arje_supervisor::{Command, State};
 use nix::sys::signal::Signal;
 
@@ -48,6 +49,8 @@ pub enum Task {
     Reexec,
     /// Another root.
     SwitchRoot(SwitchRoot),
+    /// This module in an Ente's place; without one, that which it ran before.
+    Deploy(Id, Option<Pin>),
 }
 
 /// What an Ente is to have of the machine.
@@ -139,7 +142,24 @@ fn decide(caller: &Caller, request: &Request, view: &View<'_>) -> Result<Decisio
         Request::Suspend(_) => Decision::Do(Task::Sleep(Sleep::Suspend)),
         Request::Hibernate(_) => Decision::Do(Task::Sleep(Sleep::Hibernate)),
         Request::Remove(target) => command(view, target, Command::Remove)?,
+        Request::Deploy(deploy) => {
+            let id = may_replace(caller, view, &deploy.target)?;
+            Decision::Do(Task::Deploy(id, Some(Pin(deploy.module))))
+        }
+        Request::Rollback(target) => {
+            Decision::Do(Task::Deploy(may_replace(caller, view, target)?, None))
+        }
     })
+}
+
+/// An Ente in which the caller may have other code run: code gets whatever its Ente may, so that may be no more than
+/// the caller may itself.
+fn may_replace(caller: &Caller, view: &View<'_>, target: &Target) -> Result<Id, BusError> {
+    let id = find(view, target)?;
+    if let Some(card) = view.supervisor.card(id) {
+        may_spawn(caller, view.owner_uid, card)?;
+    }
+    Ok(id)
 }
 
 /// Whether an Ente may offer these: what its Card provides, or anything if it may start whatever it likes.
@@ -254,7 +274,9 @@ impl Right {
             | Request::SetMemoryMax(_)
             | Request::SetMemoryHigh(_)
             | Request::Freeze(_)
-            | Request::Remove(_) => Some(Right::Spawn),
+            | Request::Remove(_)
+            | Request::Deploy(_)
+            | Request::Rollback(_) => Some(Right::Spawn),
             Request::PowerOff(_)
             | Request::Reboot(_)
             | Request::Halt(_)

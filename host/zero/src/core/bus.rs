@@ -134,8 +134,11 @@ impl Core {
                 if let Some(what) = self.describe(&task) {
                     log(caller, &what);
                 }
-                self.perform(token, serial, task)
-                    .unwrap_or_else(Response::Error)
+                match self.perform(token, serial, task) {
+                    Ok(Some(response)) => response,
+                    Ok(None) => return, // it comes later
+                    Err(error) => Response::Error(error),
+                }
             }
         };
         self.reply(token, serial, response);
@@ -157,6 +160,8 @@ impl Core {
             Task::Power(Power::Halt) => "halt".to_owned(),
             Task::Reexec => "reexec".to_owned(),
             Task::SwitchRoot(switch) => format!("switch root to {}", switch.new_root),
+            Task::Deploy(id, Some(module)) => format!("deploy {} to {}", module.short(), of(id)),
+            Task::Deploy(id, None) => format!("rollback of {}", of(id)),
             Task::Subscribe(..) | Task::Logs { .. } => return None,
         })
     }
@@ -189,15 +194,22 @@ impl Core {
         self.reply(token, serial, Response::Error(BusError::new(code, message)));
     }
 
-    fn reply(&mut self, token: u64, serial: u32, response: Response) {
+    pub(super) fn reply(&mut self, token: u64, serial: u32, response: Response) {
         let now = self.now();
         if let Some(bus) = &mut self.bus {
             bus.reply(token, serial, response, now);
         }
     }
 
-    fn perform(&mut self, token: u64, serial: u32, task: Task) -> Result<Response, BusError> {
+    /// None if the answer comes later.
+    fn perform(
+        &mut self,
+        token: u64,
+        serial: u32,
+        task: Task,
+    ) -> Result<Option<Response>, BusError> {
         match task {
+            Task::Deploy(id, module) => return self.deploy((token, serial), id, module),
             Task::Command(id, command) => self
                 .step(EventKind::Command { id, command })
                 .map_err(|refusal| BusError::new(ErrorCode::Refused, refusal.to_string()))?,
@@ -224,7 +236,7 @@ impl Core {
             }
             Task::Logs { id, lines, follow } => {
                 if let Some(bus) = &mut self.bus {
-                    return bus.log(token, serial, id, lines, follow);
+                    return bus.log(token, serial, id, lines, follow).map(Some);
                 }
             }
             Task::Reexec => self.request_reexec(None).map_err(refused)?,
@@ -234,7 +246,7 @@ impl Core {
                     .map_err(refused)?;
             }
         }
-        Ok(Response::Ok)
+        Ok(Some(Response::Ok))
     }
 
     fn sleep(&mut self, sleep: Sleep) -> Result<(), BusError> {
