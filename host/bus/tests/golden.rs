@@ -294,6 +294,10 @@ fn events_and_lines_carry_the_serial_of_their_request() {
             Event::Waiting(what(EnteState::Waiting)),
             format!("0a {}", tail("01")),
         ),
+        (
+            Event::Deployed(what(EnteState::Ready)),
+            format!("0c {}", tail("03")),
+        ),
     ];
     for (event, bytes) in cases {
         assert_eq!(bytes[..2], format!("{:02x}", event.kind()));
@@ -379,9 +383,9 @@ fn all_numbers_are_known_here() {
         assert_eq!(distinct.len(), numbers.len(), "{numbers:?}");
         numbers.len()
     };
-    assert_eq!(count(Request::NUMBERS), 30);
-    assert_eq!(count(Response::NUMBERS), 8);
-    assert_eq!(count(Event::NUMBERS), 11);
+    assert_eq!(count(Request::NUMBERS), 32);
+    assert_eq!(count(Response::NUMBERS), 9);
+    assert_eq!(count(Event::NUMBERS), 12);
     assert_eq!(count(ServerFrame::NUMBERS), 4);
     assert_eq!(count(HelloAnswer::NUMBERS), 3);
     assert_eq!(count(ErrorCode::NUMBERS), 7);
@@ -391,7 +395,7 @@ fn all_numbers_are_known_here() {
     assert_eq!(count(HandlerError::NUMBERS), 4);
     assert_eq!(count(CallOrigin::NUMBERS), 2);
     let reserved = [Request::NUMBERS, Request::RESERVED].concat();
-    assert_eq!(count(&reserved), 33);
+    assert_eq!(count(&reserved), 34);
     let names: BTreeSet<&str> = reserved.iter().map(|(_, name)| *name).collect();
     assert_eq!(names.len(), reserved.len());
 }

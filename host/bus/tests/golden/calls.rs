@@ -158,6 +158,20 @@ fn requests_about_cards() {
     golden(&Request::SpawnCardFromDisk(file()), "15 0177");
     golden(&Request::StopCardFromDisk(file()), "16 0177");
     golden(&Request::Remove(label()), "20 01 03776562");
+    golden(&Request::Rollback(label()), "21 01 03776562");
+    let deploy = arje_bus::Deploy {
+        target: label(),
+        module: [7; 32],
+    };
+    let bytes = format!("17 01 03776562{}", "07".repeat(32));
+    golden(&Request::Deploy(deploy), &bytes);
+    for (paused_us, bytes) in [(None, "08 02 00"), (Some(300), "08 02 01ac02")] {
+        let deployed = arje_bus::Deployed {
+            incarnation: 2,
+            paused_us,
+        };
+        golden(&arje_bus::Response::Deployed(deployed), bytes);
+    }
 }
 
 #[test]

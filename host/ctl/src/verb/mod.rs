@@ -3,6 +3,7 @@
 mod bus;
 mod call;
 mod card;
+mod deploy;
 mod life;
 mod listen;
 mod machine;
@@ -42,6 +43,8 @@ pub enum Verb {
     Set(set::Arguments),
     Run(run::Arguments),
     Call(call::Arguments),
+    Deploy(deploy::Arguments),
+    Rollback(deploy::RollbackArguments),
     Logs(listen::LogsArguments),
     Events(listen::EventsArguments),
     Whoami(listen::WhoamiArguments),
@@ -117,6 +120,8 @@ impl Verb {
             Self::Set(arguments) => arguments.run(bus),
             Self::Run(arguments) => arguments.run(bus),
             Self::Call(arguments) => arguments.run(bus, out),
+            Self::Deploy(arguments) => arguments.run(bus, out),
+            Self::Rollback(arguments) => arguments.run(bus, out),
             Self::Logs(arguments) => arguments.run(bus, out),
             Self::Events(arguments) => arguments.run(bus, out),
             Self::Whoami(arguments) => arguments.run(bus, out),

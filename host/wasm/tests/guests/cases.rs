@@ -4,7 +4,6 @@
 use crate::calls::*;
 use crate::commands::*;
 use crate::deploy::*;
-
 use crate::rig::{self, Rig, card};
 use crate::typed::*;
 use arje_wasm::{End, EventKind, InvokeError, StopReason};
