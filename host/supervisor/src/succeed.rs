@@ -71,8 +71,8 @@ impl Supervisor {
         let Some(ente) = self.table.get_mut(ix) else {
             return false;
         };
-        let is_its = |successor: &Box<Successor>| successor.incarnation == incarnation;
-        if !ente.successor.as_ref().is_some_and(is_its) {
+        let is_its = |successor: &Successor| successor.incarnation == incarnation;
+        if !ente.successor.as_deref().is_some_and(is_its) {
             return false;
         }
         match report {

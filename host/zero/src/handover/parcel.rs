@@ -289,7 +289,7 @@ mod tests {
             (Vec::new(), SEALS, "is cut off"),
             (b"ELF\n\n".to_vec(), SEALS, "cannot be read"),
             (
-                other("\"version\":1", "\"version\":9"),
+                other("\"version\":2", "\"version\":9"),
                 SEALS,
                 "of version 9",
             ),

@@ -128,6 +128,12 @@ fn requests() -> Vec<(Request, Option<Capability>)> {
     };
     let run = arje_bus::RunCard { card: "{}".into() };
     let file = || arje_bus::CardFile { name: "web".into() };
+    // Only components are replaced.
+    let component = || Target::of("component");
+    let deploy = arje_bus::Deploy {
+        target: component(),
+        module: [7; 32],
+    };
     let spawn = Some(Capability::Spawn);
     let power = Some(Capability::Power);
     let root = Some(Capability::SwitchRoot);
@@ -158,7 +164,9 @@ fn requests() -> Vec<(Request, Option<Capability>)> {
         (Request::RunCard(run), spawn.clone()),
         (Request::SpawnCardFromDisk(file()), spawn.clone()),
         (Request::StopCardFromDisk(file()), spawn.clone()),
-        (Request::Remove(target()), spawn),
+        (Request::Remove(target()), spawn.clone()),
+        (Request::Deploy(deploy), spawn.clone()),
+        (Request::Rollback(component()), spawn),
         (Request::Invoke(invoke), None),
         (Request::Answer(answer), None),
     ]
@@ -187,7 +195,10 @@ fn everybody_reads_and_few_change() {
     };
     let holders = [Capability::Spawn, Capability::Power, Capability::SwitchRoot]
         .map(|capability| (holder(&format!("h{capability}"), &capability), capability));
-    let mut all = vec![&plain, &free, &boxed];
+    let component = card("component", |card| {
+        card.payload = arje_card::Payload::Wasm(arje_card::WasmPayload::default());
+    });
+    let mut all = vec![&plain, &free, &boxed, &component];
     all.extend(holders.iter().map(|(card, _)| card));
     let supervisor = system(&all);
     let view = view(&supervisor);
@@ -359,4 +370,40 @@ fn a_long_list_comes_in_pages() {
     }
     let expected: Vec<String> = cards.iter().map(|card| card.label.clone()).collect();
     assert_eq!(labels, expected);
+}
+
+#[test]
+fn code_is_replaced_only_where_it_may_no_more_than_who_asks() {
+    let component = |label: &str, change: fn(&mut Card)| {
+        card(label, |card| {
+            card.payload = arje_card::Payload::Wasm(arje_card::WasmPayload::default());
+            change(card);
+        })
+    };
+    let modest = component("modest", |_| {});
+    let powerful = component("powerful", |card| {
+        card.holds.insert(Capability::Power);
+    });
+    let spawner = card("spawner", |card| {
+        with_bus(card);
+        card.holds.insert(Capability::Spawn);
+    });
+    let supervisor = system(&[&modest, &powerful, &spawner]);
+    let view = view(&supervisor);
+    let may = |label: &str| {
+        let deploy = arje_bus::Deploy {
+            target: Target::of(label),
+            module: [7; 32],
+        };
+        let requests = [
+            Request::Deploy(deploy),
+            Request::Rollback(Target::of(label)),
+        ];
+        let caller = member(&spawner, 0);
+        let both = requests.map(|request| !is_forbidden(&route(&caller, &request, &view)));
+        assert_eq!(both[0], both[1]);
+        both[0]
+    };
+    assert!(may("modest"));
+    assert!(!may("powerful"), "its code could power off");
 }
