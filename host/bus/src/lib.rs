@@ -36,8 +36,8 @@ pub use event::{Event, Happening};
 pub use frame::{Broken, FrameReader, Unencodable, decode, encode};
 pub use hello::{Hello, HelloAnswer, PROTOCOL, SUPPORTED, Versions, Welcome};
 pub use request::{
-    CardFile, Deploy, Filter, Freeze, KillEnte, ListEntes, Logs, Request, RequestFrame, RunCard, SetMemory,
-    SetWeight, StopEnte, Subscribe, SwitchRoot, Target, Undecodable,
+    CardFile, Deploy, Filter, Freeze, KillEnte, ListEntes, Logs, Request, RequestFrame, RunCard,
+    SetMemory, SetWeight, StopEnte, Subscribe, SwitchRoot, Target, Undecodable,
 };
 pub use response::{
     Deployed, EntePage, Identity, Log, LogEntry, LogLine, LogRecord, LogSource, LostLines, Notice,

@@ -262,8 +262,7 @@ wire_enum! {
 
 impl Request {
     /// Numbers of requests that are part of the protocol and not of this version of it.
-    pub const RESERVED: &'static [(u32, &'static str)] =
-        &[(15, "Debug"), (31, "Checkpoint")];
+    pub const RESERVED: &'static [(u32, &'static str)] = &[(15, "Debug"), (31, "Checkpoint")];
 
     /// Whether every value is within its bounds.
     ///

@@ -336,6 +336,8 @@ fn name(request: &Request) -> &'static str {
         Request::SpawnCardFromDisk(_) => "SpawnCardFromDisk",
         Request::StopCardFromDisk(_) => "StopCardFromDisk",
         Request::Remove(_) => "Remove",
+        Request::Deploy(_) => "Deploy",
+        Request::Rollback(_) => "Rollback",
         Request::SetCpuWeight(_) => "SetCpuWeight",
         Request::SetIoWeight(_) => "SetIoWeight",
         Request::SetMemoryMax(_) => "SetMemoryMax",

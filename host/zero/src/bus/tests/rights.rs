@@ -196,7 +196,7 @@ fn everybody_reads_and_few_change() {
     let holders = [Capability::Spawn, Capability::Power, Capability::SwitchRoot]
         .map(|capability| (holder(&format!("h{capability}"), &capability), capability));
     let component = card("component", |card| {
-        card.payload = arje_card::Payload::Wasm(arje_card::WasmPayload::default());
+        card.payload = Payload::Wasm(arje_card::WasmPayload::default());
     });
     let mut all = vec![&plain, &free, &boxed, &component];
     all.extend(holders.iter().map(|(card, _)| card));
@@ -376,7 +376,7 @@ fn a_long_list_comes_in_pages() {
 fn code_is_replaced_only_where_it_may_no_more_than_who_asks() {
     let component = |label: &str, change: fn(&mut Card)| {
         card(label, |card| {
-            card.payload = arje_card::Payload::Wasm(arje_card::WasmPayload::default());
+            card.payload = Payload::Wasm(arje_card::WasmPayload::default());
             change(card);
         })
     };
