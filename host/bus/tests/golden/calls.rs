@@ -170,7 +170,7 @@ fn requests_about_cards() {
             incarnation: 2,
             paused_us,
         };
-        golden(&arje_bus::Response::Deployed(deployed), bytes);
+        golden(&Response::Deployed(deployed), bytes);
     }
 }
 
