@@ -8,13 +8,15 @@
 //!
 //! It never outlives its PID 1: at the end of the socket it exits, whatever the component is at.
 
+mod call;
 mod inherited;
 mod questions;
 mod reporter;
 
 use arje_card::{Card, Entry, Payload, WasmPayload};
-use arje_wasm::wire::{Command, Frames, MAX_COMMAND, receive_start, received};
+use arje_wasm::wire::{Command, Frames, MAX_COMMAND, receive_start};
 use arje_wasm::{Call, End, Host, SealedModule, StartRequest};
+use call::received;
 use questions::Questions;
 use reporter::Reporter;
 use std::io::{self, Read};

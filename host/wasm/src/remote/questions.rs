@@ -95,34 +95,29 @@ fn check(card: &Card, question: &Question) -> Result<(), Malformed> {
 async fn answer(host: &Arc<Shared>, card: Arc<Card>, incarnation: u64, question: Question) -> Told {
     let id = card.id;
     let ask = |ask| host.send(id, incarnation, EventKind::Asks(ask));
-    match question {
-        Question::Invoke(invoke) => Told::Invoked(call(host, card, incarnation, invoke).await),
-        Question::Announce(announce) => {
-            let (reply, answer) = oneshot::channel();
-            ask(Ask::Announce {
-                capabilities: announce.capabilities,
-                reply,
-            });
-            registered(answer).await
-        }
-        Question::Update(update) => {
-            let (reply, answer) = oneshot::channel();
-            ask(Ask::Update {
-                adds: update.adds,
-                removes: update.removes,
-                reply,
-            });
-            registered(answer).await
+    let (reply, answer) = oneshot::channel();
+    ask(match question {
+        Question::Invoke(invoke) => {
+            return Told::Invoked(call(host, card, incarnation, invoke).await);
         }
         Question::List(list) => {
             let (reply, page) = oneshot::channel();
-            ask(Ask::List {
-                after: list.after,
-                reply,
-            });
-            Told::Page(page.await.unwrap_or_default())
+            let after = list.after;
+            ask(Ask::List { after, reply });
+            return Told::Page(page.await.unwrap_or_default());
         }
-    }
+        Question::Announce(announce) => Ask::Announce {
+            capabilities: announce.capabilities,
+            reply,
+        },
+        Question::Update(update) => Ask::Update {
+            adds: update.adds,
+            removes: update.removes,
+            reply,
+        },
+    });
+    let nobody = |_| Err("nobody answers".to_owned());
+    Told::Registered(answer.await.unwrap_or_else(nobody))
 }
 
 async fn call(
@@ -139,9 +134,4 @@ async fn call(
         deadline: within(invoke.deadline_ms),
     };
     host.invoke(&asker, call).await
-}
-
-async fn registered(answer: oneshot::Receiver<Result<(), String>>) -> Told {
-    let nobody = |_| Err("nobody answers".to_owned());
-    Told::Registered(answer.await.unwrap_or_else(nobody))
 }

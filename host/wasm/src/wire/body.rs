@@ -13,6 +13,7 @@ use arje_bus::HandlerError;
 pub(super) struct Writer(Vec<u8>);
 
 impl Writer {
+    #[inline(never)]
     pub(super) fn new(kind: u8) -> Writer {
         Writer(vec![0, 0, 0, 0, kind])
     }
@@ -61,6 +62,7 @@ impl Writer {
     }
 
     /// The frame, with its length in front. Callers keep bodies below 4 GiB: see the caps.
+    #[inline(never)]
     pub(super) fn frame(mut self) -> Vec<u8> {
         let length = (self.0.len() - 4) as u32;
         self.0[..4].copy_from_slice(&length.to_le_bytes());

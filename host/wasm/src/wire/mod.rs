@@ -11,8 +11,8 @@ mod questions;
 mod socket;
 
 pub use frames::Frames;
-pub use questions::{Question, Told, can_name, left_ms, questions_at_once, received};
-pub(crate) use questions::{sent, within};
+pub(crate) use questions::sent;
+pub use questions::{Question, Told, can_name, left_ms, questions_at_once, within};
 pub use socket::{receive_start, send_start};
 
 use crate::control::StopReason;

@@ -8,13 +8,10 @@ use crate::calls::Call;
 use crate::event::EnteInfo;
 use arje_bus::limits::{MAX_NAMED, MAX_TEXT};
 use arje_bus::{
-    Announce, CallError, CallFrom, CallOrigin, Caller, EnteState, Invoke, ListEntes, MAX_PAYLOAD,
-    Origin, Process, UpdateCapabilities,
+    Announce, CallError, CallFrom, CallOrigin, EnteState, Invoke, ListEntes, MAX_PAYLOAD, Process,
+    UpdateCapabilities,
 };
-use arje_card::{
-    Capability, Card, DeviceClass, Entry, Id, InterfaceId, Netlink, Payload, Pin, Supervision,
-};
-use std::sync::Arc;
+use arje_card::{Capability, Card, DeviceClass, Entry, Id, InterfaceId, Netlink, Payload, Pin};
 use std::time::{Duration, Instant};
 
 /// Questions that an Ente with the entry `http` may have under way, one for each of its requests: with 1 MiB in each, as
@@ -382,30 +379,6 @@ pub(crate) fn sent(call: Call) -> (CallFrom, Invoke) {
     (from, invoke)
 }
 
-/// The call that was sent.
-#[must_use]
-pub fn received(from: CallFrom, invoke: Invoke) -> Call {
-    let card = from.ente.map(|id| {
-        // Nothing else of the caller's Card is told, and nobody looks at it.
-        let label = from.label.unwrap_or_default();
-        Arc::new(Card::new(id, label, Payload::Virtual, Supervision::OneShot))
-    });
-    let origin = match from.origin {
-        CallOrigin::Component => Origin::Component,
-        CallOrigin::Process(process) => Origin::Process {
-            pid: process.pid,
-            uid: process.uid,
-            gid: process.gid,
-        },
-    };
-    Call {
-        caller: Caller { card, origin },
-        capability: invoke.capability,
-        payload: invoke.payload,
-        deadline: within(invoke.deadline_ms),
-    }
-}
-
 /// Milliseconds until then, begun ones counted: who gives up in half a millisecond still asks.
 #[must_use]
 pub fn left_ms(deadline: Instant) -> u64 {
@@ -414,6 +387,7 @@ pub fn left_ms(deadline: Instant) -> u64 {
 }
 
 /// In so many milliseconds, but at most as long as anybody waits.
-pub(crate) fn within(ms: u64) -> Instant {
+#[must_use]
+pub fn within(ms: u64) -> Instant {
     Instant::now() + Duration::from_millis(ms).min(crate::calls::peer::MAX_PATIENCE)
 }
