@@ -3,6 +3,7 @@
 
 mod bare;
 mod boot;
+mod bus;
 mod calls;
 mod error;
 mod memory;
@@ -29,9 +30,9 @@ use report::Selection;
 const USAGE: &str = "\
 usage: arje-bench [--quick] [--only SECTION]...
 
-Measures starts, calls, one-shots, memory, sizes, the supervisor, restarts, boots and services, and prints
+Measures starts, calls, the bus, one-shots, memory, sizes, the supervisor, restarts, boots and services, and prints
 tables in Markdown; they are also written to target/bench/report.md. --quick takes fewer samples and ends
-within four minutes. --only takes one of starts, calls, one-shots, memory, sizes, supervisor, restarts,
+within four minutes. --only takes one of starts, calls, bus, one-shots, memory, sizes, supervisor, restarts,
 boots, services. Exit 0 when everything could be measured, whatever
 came out.
 ";

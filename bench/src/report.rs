@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::boot::{self, Boots, Services};
+use crate::bus::{self, Bus};
 use crate::calls::{self, Calls};
 use crate::error::Error;
 use crate::memory::{self, Memory};
@@ -24,6 +25,8 @@ pub struct Findings {
     pub starts: Option<Starts>,
     /// Calls.
     pub calls: Option<Calls>,
+    /// Calls between Entes, and deployment.
+    pub bus: Option<Bus>,
     /// Whole one-shots.
     pub shots: Option<OneShots>,
     /// Idle Entes.
@@ -45,9 +48,10 @@ pub struct Findings {
 pub struct Selection(Vec<String>);
 
 /// The sections, in order.
-pub const SECTIONS: [&str; 9] = [
+pub const SECTIONS: [&str; 10] = [
     "starts",
     "calls",
+    "bus",
     "one-shots",
     "memory",
     "sizes",
@@ -136,6 +140,7 @@ fn measure(places: &Places, plan: &Plan, report: &mut Report) -> Findings {
     Findings {
         starts: report.section("starts", || start::measure(places, plan), Starts::tables),
         calls: report.section("calls", || calls::measure(places, plan), Calls::tables),
+        bus: report.section("bus", || bus::measure(places, plan), Bus::tables),
         shots: report.section(
             "one-shots",
             || peers::measure(places, plan),

@@ -6,6 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use arje_bus::Routes;
 use arje_card::{Card, Entry, Id, Payload, Pin, Supervision, WasmPayload};
 use arje_store::Sha256;
 use arje_wasm::{End, Event, EventKind, Host, HostConfig, Line, LineSink, StartRequest};
@@ -30,6 +31,8 @@ const INCARNATION: u64 = 1;
 pub struct Rig {
     /// The host itself.
     pub host: Arc<Host>,
+    /// Who answers calls to what.
+    pub routes: Arc<Routes>,
     clock: Arc<Clock>,
     /// Events taken so far, to be compared with the clock's strokes.
     taken: Arc<AtomicU64>,
@@ -82,8 +85,9 @@ impl Rig {
             strokes: AtomicU64::new(0),
         });
         let struck = Arc::clone(&clock);
+        let routes = Arc::new(Routes::new());
         let host = Host::new(HostConfig {
-            routes: Arc::default(),
+            routes: Arc::clone(&routes),
             store: places.open_store()?,
             lines: Arc::new(Nowhere),
             wake: Arc::new(move || struck.strike()),
@@ -91,6 +95,7 @@ impl Rig {
         .map_err(Error::tree)?;
         Ok(Self {
             host: Arc::new(host),
+            routes,
             clock,
             taken: Arc::default(),
         })

@@ -58,8 +58,32 @@ pub fn table(findings: &Findings) -> Table {
     table
 }
 
-fn targets(findings: &Findings) -> [Target; 11] {
+fn targets(findings: &Findings) -> [Target; 15] {
     [
+        Target {
+            what: "a call from component to component, 64 B, by capability",
+            limit: "1/30 of dbus-broker",
+            found: beside(findings, 0, 2, 30.0),
+            why: None,
+        },
+        Target {
+            what: "the same, by type",
+            limit: "1/30 of dbus-broker",
+            found: beside(findings, 1, 2, 30.0),
+            why: None,
+        },
+        Target {
+            what: "both, beside a bare Unix socket on one processor",
+            limit: "faster",
+            found: faster_than_socket(findings),
+            why: None,
+        },
+        Target {
+            what: "deploying a small module; for how long nobody answers",
+            limit: "300 ms; 1 ms",
+            found: deployment(findings),
+            why: None,
+        },
         Target {
             what: "verify + load + instantiate, not yet in memory",
             limit: "1/3 of a static glibc process",
@@ -195,6 +219,31 @@ fn why_sixteen(findings: &Findings) -> Option<String> {
         Time(awake),
         Time(each)
     ))
+}
+
+/// Whether one of the small calls takes so small a part of another one.
+fn beside(findings: &Findings, ours: usize, theirs: usize, part: f64) -> Option<(String, bool)> {
+    let small = findings.bus.as_ref()?.small()?;
+    let found = ratio(small[theirs], small[ours])?;
+    let text = format!(
+        "{} of {} = 1/{}",
+        Time(small[ours]),
+        Time(small[theirs]),
+        significant(found)
+    );
+    Some((text, found >= part))
+}
+
+fn faster_than_socket(findings: &Findings) -> Option<(String, bool)> {
+    let [capability, ty, _, socket] = findings.bus.as_ref()?.small()?;
+    let text = format!("{} and {}, {}", Time(capability), Time(ty), Time(socket));
+    Some((text, capability < socket && ty < socket))
+}
+
+fn deployment(findings: &Findings) -> Option<(String, bool)> {
+    let (whole, paused) = findings.bus.as_ref()?.deployment()?;
+    let met = whole <= Duration::from_millis(300) && paused <= Duration::from_millis(1);
+    Some((format!("{}; {}", Time(whole), Time(paused)), met))
 }
 
 fn cold(findings: &Findings) -> Option<(String, bool)> {
