@@ -124,8 +124,8 @@ fn write_config(folder: &Path, socket: &Path) -> Result<PathBuf, Error> {
     let text = format!(
         "<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\"\n \
          \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\">\n<busconfig><type>session</type>\
-         <listen>unix:path={}</listen><policy context=\"default\"><allow send_destination=\"*\"/>\
-         <allow own=\"*\"/></policy></busconfig>\n",
+         <listen>unix:path={}</listen><policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"true\"/>\
+         <allow eavesdrop=\"true\"/><allow own=\"*\"/></policy></busconfig>\n",
         socket.display()
     );
     std::fs::write(&path, text).map_err(Error::io("write", &path))?;

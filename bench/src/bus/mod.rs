@@ -109,10 +109,10 @@ fn components(places: &Places, size: usize, rounds: usize, bus: &mut Bus) -> Res
     let rig = Rig::new(places)?;
     let routes = Arc::clone(&rig.routes);
     let routes = &routes;
-    let provider = Arc::new(peer(places)?);
+    let provider = Arc::new(card(places.stock("echo")?, "echo", "service"));
     serve(&rig, routes, &provider, endpoint(1))?;
     let text = "x".repeat(size);
-    let opaque = format!("many {ROW} 1 0 echo {text}");
+    let opaque = format!("many {ROW} 1 0 {text}");
     let callers: Vec<Arc<Card>> = (0..CALLERS)
         .map(|_| peer(places).map(Arc::new))
         .collect::<Result<_, _>>()?;
@@ -295,8 +295,8 @@ impl Bus {
             calls.row([row.what.clone(), size, median, min, p99, times]);
         }
         calls.note(
-            "A sample is the mean of some hundred calls in a row. Components: a `bus_peer` that is told to call another one so many \
-             times, its own work for each call included. D-Bus: two clients in this process, without a library, and a bus without policy.",
+            "A sample is the mean of some hundred calls in a row. Components: one that is told to call \
+             `echo`, or `typed_provider`, so many times, its own loop included. D-Bus: two clients in this process, without a library, and a bus without policy.",
         );
         self.missing.iter().for_each(|why| calls.note(why));
         let mut deploys = Table::of_times("Deploying a small module (`counter`, with its state)");

@@ -95,7 +95,9 @@ impl Peer {
             "many" => {
                 let (count, call) = rest.split_once(' ').unwrap_or(("0", ""));
                 let count = count.parse().unwrap_or(0);
-                (0..count).fold(Vec::new(), |_, _: u32| invoke(call))
+                let (capability, within, command) = parse(call);
+                let call = |_: u32| invoke_with(&capability, within, command);
+                (0..count).map(call).last().unwrap_or_default()
             }
             // invoke VERSION MS COMMAND
             "invoke" => invoke(rest),
@@ -109,14 +111,24 @@ impl Peer {
     }
 }
 
-fn invoke(rest: &str) -> Vec<u8> {
-    let mut words = rest.splitn(3, ' ');
+/// VERSION MS COMMAND
+fn parse(text: &str) -> (Capability, Duration, &str) {
+    let mut words = text.splitn(3, ' ');
     let mut next = || words.next().unwrap_or("");
     let (version, within, command) = (next(), next(), next());
     let within = Duration::from_millis(within.parse().unwrap_or(0));
+    (endpoint(version), within, command)
+}
+
+fn invoke(text: &str) -> Vec<u8> {
+    let (capability, within, command) = parse(text);
+    invoke_with(&capability, within, command)
+}
+
+fn invoke_with(capability: &Capability, within: Duration, command: &str) -> Vec<u8> {
     let answer = match within.is_zero() {
-        true => bus::invoke(&endpoint(version), command.as_bytes()),
-        false => bus::invoke_within(&endpoint(version), command.as_bytes(), within),
+        true => bus::invoke(capability, command.as_bytes()),
+        false => bus::invoke_within(capability, command.as_bytes(), within),
     };
     answer.unwrap_or_else(|error| {
         match error {
