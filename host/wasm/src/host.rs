@@ -459,13 +459,19 @@ impl Shared {
         }
     }
 
-    /// A successor is the one that is found from now on.
-    pub(crate) fn switch(&self, ente: Id, incarnation: u64) {
-        let mut living = self.living();
-        let coming = self.coming().remove(&ente);
-        if let Some(successor) = coming.filter(|it| it.incarnation == incarnation) {
+    /// A successor is the one that is found from now on, unless it is to end itself or the one whose place it is to take is
+    /// not the one any more: then a third one may live already.
+    pub(crate) fn switch(&self, ente: Id, incarnation: u64, predecessor: &Arc<Control>) -> bool {
+        let (mut living, mut coming) = (self.living(), self.coming());
+        let is_the_one = |it: &Living| Arc::ptr_eq(&it.control, predecessor);
+        let may_come = |it: &Living| it.incarnation == incarnation && it.control.is_running();
+        if !living.get(&ente).is_some_and(is_the_one) || !coming.get(&ente).is_some_and(may_come) {
+            return false;
+        }
+        if let Some(successor) = coming.remove(&ente) {
             living.insert(ente, successor);
         }
+        true
     }
 
     /// The mailbox of the incarnation that lives.
@@ -478,6 +484,11 @@ impl Shared {
         let living = self.living();
         let living = living.get(&ente)?;
         Some((Arc::clone(&living.control), living.mailbox.clone()))
+    }
+
+    /// The number of the incarnation that lives.
+    pub(crate) fn living_incarnation(&self, ente: Id) -> Option<u64> {
+        Some(self.living().get(&ente)?.incarnation)
     }
 
     /// The component of the incarnation that lives in this process.

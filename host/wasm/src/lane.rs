@@ -83,13 +83,24 @@ impl LaneSignal {
         !self.in_slow.load(Ordering::Relaxed)
     }
 
+    /// Whether its calls are known to compute long.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
+    }
+
+    /// The call begins on the fast worker of whoever makes it.
+    pub(crate) fn resume_here(&self, ticker: &Ticker) {
+        self.in_slow.store(false, Ordering::Relaxed);
+        self.resume(ticker);
+    }
+
     /// Whether an epoch has ended since the call was last resumed: others on its worker should have their turn.
     pub(crate) fn has_had_its_turn(&self, ticker: &Ticker) -> bool {
         ticker.now() > self.resumed_at.load(Ordering::Relaxed)
     }
 
     /// The call goes on now.
-    pub(crate) fn resume(&self, ticker: &Ticker) {
+    fn resume(&self, ticker: &Ticker) {
         self.resumed_at.store(ticker.now(), Ordering::Relaxed);
         self.computing_since.store(NEVER, Ordering::Relaxed);
         self.gave_way.store(false, Ordering::Relaxed);

@@ -365,7 +365,7 @@ impl Core {
             incarnated,
         } = news;
         let succeeds = self.is_successor(who);
-        if succeeds && let Report::Exited(status) = &report {
+        if let Report::Exited(status) = &report {
             self.deployment_failed(who, status);
         }
         if let Some(how) = incarnated

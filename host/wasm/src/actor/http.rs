@@ -102,7 +102,12 @@ pub(super) async fn live(
     match &actor.predecessor {
         // Both accept for a moment; the old one ends when it has answered what it accepted.
         Some(predecessor) => {
-            actor.host.switch(actor.card.id, actor.incarnation);
+            if !actor
+                .host
+                .switch(actor.card.id, actor.incarnation, predecessor)
+            {
+                return Err(End::Killed);
+            }
             let paused = Duration::ZERO;
             actor.send(EventKind::TookOver { paused });
             predecessor.stop(StopReason::Replaced);
@@ -292,10 +297,12 @@ async fn handle(
     left: &Notify,
 ) {
     let actor = &server.actor;
-    let ctx = match actor.ctx(&server.payload, &server.loaded) {
+    let mut ctx = match actor.ctx(&server.payload, &server.loaded) {
         Ok(ctx) => ctx,
         Err(end) => return actor.output.print(Level::Error, end.to_string()).await,
     };
+    // Whoever it calls is to answer in time for an answer of its own.
+    ctx.peer.begin(Some(actor.call_deadline()), None);
     let signal = Arc::clone(&ctx.signal);
     let engine = actor.host.loader.engine();
     let store = ctx.into_store(engine, Arc::clone(&actor.host.ticker));

@@ -165,8 +165,15 @@ impl Actor {
         }
         match &payload.entry {
             Entry::Service => service::live(self, payload, &loaded, messages).await,
-            Entry::Http => http::live(self, payload, &loaded).await,
-            Entry::Run | Entry::Export(_) => once::live(self, payload, &loaded).await,
+            // Nobody is called in these: whoever tries is told at once.
+            Entry::Http => {
+                drop(messages);
+                http::live(self, payload, &loaded).await
+            }
+            Entry::Run | Entry::Export(_) => {
+                drop(messages);
+                once::live(self, payload, &loaded).await
+            }
         }
     }
 

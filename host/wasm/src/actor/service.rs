@@ -12,6 +12,7 @@ use crate::loader::Loaded;
 use crate::succession::{Estate, Heir, Verdict, can_replace};
 use crate::trap::end_of;
 use arje_card::WasmPayload;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::sleep_until;
@@ -106,7 +107,7 @@ async fn take_over(
     loaded: &Loaded,
     body: Box<Body>,
     health: Health,
-    predecessor: &Control,
+    predecessor: &Arc<Control>,
 ) -> Result<(Box<Body>, Messages), End> {
     let mut body = prove_health(actor, body, health).await?;
     let (to, estate) = oneshot::channel();
@@ -127,7 +128,12 @@ async fn take_over(
         }
         body = restored;
     }
-    actor.host.switch(actor.card.id, actor.incarnation);
+    if !actor
+        .host
+        .switch(actor.card.id, actor.incarnation, predecessor)
+    {
+        return Err(gone());
+    }
     let (messages, paused) = estate.accept().ok_or_else(gone)?;
     actor.send(EventKind::TookOver { paused });
     Ok((body, messages))
@@ -174,18 +180,36 @@ async fn leave_place(
             state = Some(bytes);
         }
     }
-    let (estate, verdict) = Estate::new(messages, state, since);
+    let (estate, mut verdict) = Estate::new(messages, state, since);
     drop(heir.to.send(estate)); // it comes back if nobody wants it any more
-    tokio::select! {
-        verdict = verdict => match verdict {
+    loop {
+        let verdict = tokio::select! {
+            verdict = &mut verdict => verdict,
+            () = actor.control.killed() => return Err(End::Killed),
+            // It is as well as it was; it is the successor that takes its time.
+            () = a_third_of(actor.card.liveness_ms) => {
+                actor.send(EventKind::Alive);
+                continue;
+            }
+        };
+        return match verdict {
             Ok(Verdict::Accepted) => {
                 actor.control.stop(StopReason::Replaced);
                 Ok((body, None))
             }
             Ok(Verdict::Returned(messages)) => Ok((body, Some(messages))),
-            Err(_) => Err(End::HostPanic("its calls were lost on the way to its successor".into())),
-        },
-        () = actor.control.killed() => Err(End::Killed),
+            Err(_) => Err(End::HostPanic(
+                "its calls were lost on the way to its successor".into(),
+            )),
+        };
+    }
+}
+
+/// Returns after a third of this time; without one, never.
+async fn a_third_of(liveness_ms: Option<u64>) {
+    match liveness_ms {
+        Some(ms) => tokio::time::sleep(Duration::from_millis((ms / 3).max(1))).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -187,6 +187,11 @@ impl Shared {
         let Some(mut body) = control.bay.lend() else {
             return Attempt::Busy(work);
         };
+        if body.data().signal.is_slow() {
+            // Its calls compute long: they are for the slow lane.
+            control.bay.give_back(body);
+            return Attempt::Busy(work);
+        }
         let (job, current) = match job(&loaded, work) {
             Ok(job) => job,
             Err(error) => {
@@ -197,7 +202,7 @@ impl Shared {
         let within = Duration::from_millis(body.data().peer.card().limits.call_ms);
         body.data_mut().peer.begin(Some(within), current);
         let (name, signal) = (job.name(), Arc::clone(&body.data().signal));
-        signal.resume(&self.ticker);
+        signal.resume_here(&self.ticker);
         let mut call: lane::Call<Performed> = Box::pin(perform(body, job));
         // Nobody has to be woken: if it does not end now, the service's task polls it next.
         let mut context = Context::from_waker(Waker::noop());
@@ -258,12 +263,15 @@ pub(crate) fn job(loaded: &Loaded, work: Work) -> Result<(Job, Option<Current>),
             (Job::Handle(handle, call), Some(current))
         }
         Work::Typed(call) => {
+            let function = call.function_in(loaded).map_err(|why| {
+                InvokeError::Refused(HandlerError::Failed(why)) // the caller's own affair
+            })?;
             let current = Current {
                 caller: call.caller,
                 capability: call.capability,
                 deadline: call.deadline,
             };
-            let job = Job::Typed(call.function, call.params, call.results);
+            let job = Job::Typed(function, call.params, call.results);
             (job, Some(current))
         }
     })

@@ -165,7 +165,10 @@ impl Shared {
         work: Work,
         deadline: Instant,
     ) -> Result<Answer, CallError> {
-        let waiting = asker.waits.map(|who| self.waits.enter(who, provider));
+        let waiting = asker.waits.map(|who| {
+            self.waits
+                .enter(who, provider, |ente| self.living_incarnation(ente))
+        });
         let _waiting = waiting.transpose()?;
         if let Some(signal) = &asker.signal
             && signal.has_had_its_turn(&self.ticker)

@@ -4,9 +4,10 @@ use super::Asker;
 use super::typed::{Bindings, TypedImport, Unbound};
 use crate::host::Shared;
 use crate::lane::LaneSignal;
+use crate::loader::Loaded;
 use arje_bus::Caller;
 use arje_card::{Capability, Card, Id};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use wasmtime::component::ComponentExportIndex;
 
@@ -91,10 +92,10 @@ impl Peer {
         import: &TypedImport,
         index: usize,
         number: usize,
-    ) -> Result<(Id, ComponentExportIndex), Unbound> {
-        let (provider, functions) = self.bindings.bound(&self.shared, import, index)?;
+    ) -> Result<(Id, ComponentExportIndex, Weak<Loaded>), Unbound> {
+        let (provider, functions, of) = self.bindings.bound(&self.shared, import, index)?;
         let function = functions.get(number).ok_or(Unbound::Nobody)?;
-        Ok((provider, *function))
+        Ok((provider, *function, of))
     }
 }
 

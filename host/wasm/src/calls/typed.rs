@@ -23,12 +23,35 @@ use wasmtime::{Engine, Error, Result, StoreContextMut};
 pub(crate) struct TypedCall {
     pub(crate) caller: Caller,
     pub(crate) capability: Capability,
-    /// In the component that the mailbox belongs to.
-    pub(crate) function: ComponentExportIndex,
+    /// In the component that answered when the call was made.
+    function: ComponentExportIndex,
+    of: Weak<Loaded>,
+    /// What was called, for another component that answers meanwhile.
+    import: Arc<TypedImport>,
+    number: usize,
     pub(crate) params: Vec<Val>,
     /// How many values it returns.
     pub(crate) results: usize,
     pub(crate) deadline: Instant,
+}
+
+impl TypedCall {
+    /// The function in the component that is to answer. It may be another one than when the call was made: the mailbox goes
+    /// from an incarnation to its successor.
+    ///
+    /// # Errors
+    ///
+    /// That one has no such function, or means something else by it.
+    pub(crate) fn function_in(&self, loaded: &Loaded) -> Result<ComponentExportIndex, String> {
+        if std::ptr::eq(self.of.as_ptr(), loaded) {
+            return Ok(self.function);
+        }
+        let functions = self.import.bind(loaded)?;
+        functions
+            .get(self.number)
+            .copied()
+            .ok_or_else(|| self.import.name.clone())
+    }
 }
 
 /// An imported interface that another Ente provides.
@@ -227,7 +250,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>, imports: &[Arc<TypedImport
 /// A component calls function `number` of its import `index`.
 async fn call(
     mut store: StoreContextMut<'_, Ctx>,
-    import: &TypedImport,
+    import: &Arc<TypedImport>,
     (index, number): (usize, usize),
     params: &[Val],
     results: &mut [Val],
@@ -236,12 +259,15 @@ async fn call(
     let signal = Arc::clone(&store.data().signal);
     let peer = &mut store.data_mut().peer;
     let answer = match peer.bound(import, index, number) {
-        Ok((provider, function)) => {
+        Ok((provider, function, of)) => {
             let deadline = peer.deadline(DEFAULT_DEADLINE);
             let call = TypedCall {
                 caller: peer.caller(),
                 capability: import.capability.clone(),
                 function,
+                of,
+                import: Arc::clone(import),
+                number,
                 params: params.to_vec(),
                 results: results.len(),
                 deadline,
@@ -296,7 +322,7 @@ impl Bindings {
         shared: &Shared,
         import: &TypedImport,
         index: usize,
-    ) -> Result<(Id, &[ComponentExportIndex]), Unbound> {
+    ) -> Result<(Id, &[ComponentExportIndex], Weak<Loaded>), Unbound> {
         let provider = shared
             .routes
             .resolve(&import.capability)
@@ -323,7 +349,7 @@ impl Bindings {
             });
         }
         let functions = slot.as_ref().map_or(&[][..], |binding| &binding.functions);
-        Ok((provider.id, functions))
+        Ok((provider.id, functions, Arc::downgrade(&loaded)))
     }
 }
 

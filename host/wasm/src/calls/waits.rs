@@ -4,7 +4,6 @@
 use arje_bus::CallError;
 use arje_card::Id;
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The components that wait, and for which Ente. A component makes one call at a time, so there is at most one entry for
@@ -27,15 +26,26 @@ impl Waits {
     /// # Errors
     ///
     /// [`CallError::Deadlock`]: the other waits for this one already, or is this one.
-    pub(crate) fn enter(&self, who: (Id, u64), whom: Id) -> Result<Waiting<'_>, CallError> {
+    ///
+    /// `living` says which incarnation of an Ente gets its calls: one that is on its way out, or in, gets none, and its waiting
+    /// keeps nobody waiting.
+    pub(crate) fn enter(
+        &self,
+        who: (Id, u64),
+        whom: Id,
+        living: impl Fn(Id) -> Option<u64>,
+    ) -> Result<Waiting<'_>, CallError> {
         let mut edges = self.edges();
         let mut next = Some(whom);
         // There is no circle among those that wait, so this ends: each step follows another edge.
         while let Some(at) = next {
-            if at == who.0 {
+            let Some(incarnation) = living(at) else {
+                break;
+            };
+            if (at, incarnation) == who {
                 return Err(CallError::Deadlock);
             }
-            next = waits_for(&edges, at);
+            next = edges.get(&(at, incarnation)).copied();
         }
         edges.insert(who, whom);
         drop(edges);
@@ -46,15 +56,6 @@ impl Waits {
         // Every change is one insert or remove; a panic cannot leave it half-made.
         self.edges.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// For whom the incarnation that gets an Ente's calls waits: its newest. An older one that is on its way out gets none.
-fn waits_for(edges: &BTreeMap<(Id, u64), Id>, ente: Id) -> Option<Id> {
-    let its = (
-        Bound::Included((ente, 0)),
-        Bound::Included((ente, u64::MAX)),
-    );
-    edges.range(its).next_back().map(|(_, whom)| *whom)
 }
 
 impl Drop for Waiting<'_> {
@@ -74,31 +75,41 @@ mod tests {
     #[test]
     fn a_circle_is_refused_and_a_chain_is_not() {
         let waits = Waits::default();
-        let refused = |who, whom| waits.enter((id(who), 1), id(whom)).err();
+        let first_lives = |_| Some(1);
+        let enter = |who, whom| waits.enter((id(who), 1), id(whom), first_lives);
+        let refused = |who, whom| enter(who, whom).err();
         assert_eq!(refused(1, 1), Some(CallError::Deadlock), "itself");
-        let first = waits.enter((id(1), 1), id(2)).unwrap();
+        let first = enter(1, 2).unwrap();
         assert_eq!(refused(2, 1), Some(CallError::Deadlock), "directly");
-        let second = waits.enter((id(2), 1), id(3)).unwrap();
+        let second = enter(2, 3).unwrap();
         assert_eq!(refused(3, 1), Some(CallError::Deadlock), "through another");
-        drop(waits.enter((id(4), 1), id(1)).unwrap());
+        drop(enter(4, 1).unwrap());
         drop((first, second));
         assert!(waits.edges().is_empty());
-        drop(waits.enter((id(2), 1), id(1)).unwrap());
+        drop(enter(2, 1).unwrap());
     }
 
     #[test]
-    fn an_incarnation_that_is_replaced_holds_up_nobody() {
+    fn only_the_incarnation_that_gets_the_calls_counts() {
         let waits = Waits::default();
-        let old = waits.enter((id(1), 1), id(2)).unwrap();
-        let new = waits.enter((id(1), 2), id(3)).unwrap();
-        // Calls of 1 go to its new incarnation, which waits for 3 and not for 2.
-        drop(waits.enter((id(2), 1), id(1)).unwrap());
-        assert_eq!(
-            waits.enter((id(3), 1), id(1)).err(),
-            Some(CallError::Deadlock)
-        );
+        let enter = |who, whom, living: u64| {
+            let of_one = move |ente| Some(if ente == id(1) { living } else { 1 });
+            waits.enter(who, id(whom), of_one)
+        };
+        let deadlock = Some(CallError::Deadlock);
+        let old = enter((id(1), 1), 2, 1).unwrap();
+        // The successor waits, too; calls of 1 still go to the old one.
+        let new = enter((id(1), 2), 3, 1).unwrap();
+        assert_eq!(enter((id(2), 1), 1, 1).err(), deadlock);
+        drop(enter((id(3), 1), 1, 1).unwrap());
+        // And now to the new one.
+        drop(enter((id(2), 1), 1, 2).unwrap());
+        assert_eq!(enter((id(3), 1), 1, 2).err(), deadlock);
+        // A successor may call the one whose place it is to take.
         drop(new);
+        drop(enter((id(1), 2), 1, 1).err());
         drop(old);
+        drop(enter((id(1), 2), 1, 1).unwrap());
         assert!(waits.edges().is_empty());
     }
 }

@@ -73,7 +73,7 @@ impl<'a> Conversation<'a> {
             out: Outbox::default(),
             questions: Questions::new(&remote.card),
             gone: false,
-            calls: Some(calls),
+            calls: remote.is_called().then_some(calls),
             asked: None,
             count: 0,
         }

@@ -18,7 +18,7 @@ use crate::event::{End, EventKind};
 use crate::host::Shared;
 use crate::output::Output;
 use crate::wire::{Command, MAX_SOCKETS, send_start};
-use arje_card::{Card, Payload, Pin};
+use arje_card::{Card, Entry, Payload, Pin};
 use conversation::Conversation;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -119,6 +119,11 @@ impl Remote {
             artifact,
             sockets,
         })
+    }
+
+    /// Whether it answers calls. Whoever calls another one is told at once.
+    fn is_called(&self) -> bool {
+        matches!(&self.card.payload, Payload::Wasm(payload) if payload.entry == Entry::Service)
     }
 
     fn pin(&self) -> Option<Pin> {

@@ -109,6 +109,41 @@ fn no_call_is_lost_and_none_counted_twice() {
 }
 
 #[test]
+fn typed_calls_that_wait_are_answered_by_the_successor() {
+    let rig = Rig::new();
+    let mut running = rig.serve(crate::typed::provider());
+    let versions: Vec<Pin> = (0..10).map(|n| version("typed_provider", n)).collect();
+    let clients: Vec<Card> = (0..4).map(|_| crate::typed::client()).collect();
+    clients.iter().for_each(|client| rig.start_ready(client));
+    // One that keeps the provider busy for a while, so that the others wait in its mailbox.
+    for (n, version) in (2..).zip(versions) {
+        let spinning = told(&rig, &clients[0], "spin 50");
+        let waiting: Vec<_> = clients[1..]
+            .iter()
+            .map(|client| told(&rig, client, "text-many 200 still there"))
+            .collect();
+        running = rig.deploy(&running, version, n);
+        rig.deployed(&running, n);
+        assert_eq!(spinning.join().unwrap(), Ok(String::new()));
+        for answer in waiting {
+            assert_eq!(answer.join().unwrap(), Ok("still there".into()));
+        }
+    }
+}
+
+#[test]
+fn who_is_called_and_answers_no_calls_says_so_at_once() {
+    let rig = Rig::new();
+    let mut http = card("web", "http");
+    http.provides = [endpoint(1)].into();
+    let http = rig.serve(http);
+    let caller = rig.serve(crate::calls::peer("caller", 2));
+    let told = rig.has_call(&caller, 1, "anything");
+    assert_eq!(told, "error: InvokeError::NoProvider");
+    drop(http);
+}
+
+#[test]
 pub fn counter_bad() {
     let rig = Rig::new();
     let mut counter = counter();

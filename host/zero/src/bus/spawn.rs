@@ -43,7 +43,8 @@ pub fn may_spawn(caller: &Caller, owner_uid: u32, root: &Card) -> Result<(), Bus
 /// Whether its processes would be the user that asks.
 fn runs_as(card: &Card, caller: &Caller, spawner: &Card, owner_uid: u32) -> bool {
     match (&card.payload, &spawner.soma.run_as) {
-        (Payload::Virtual | Payload::Wasm(_), _) => true,
+        (Payload::Virtual, _) => true,
+        (Payload::Wasm(_), _) if card.soma.is_off() => true,
         (_, None) => caller.is_trusted_user(owner_uid),
         (_, Some(user)) => caller.uid == user.uid,
     }
@@ -54,7 +55,8 @@ fn excess(card: &Card, spawner: &Card) -> Option<&'static str> {
     let (may, has) = (&card.permissions, &spawner.permissions);
     let (is_process, preopens) = match &card.payload {
         Payload::Virtual => (false, false),
-        Payload::Wasm(wasm) => (false, !wasm.preopens.is_empty()),
+        // With a body it runs in a process.
+        Payload::Wasm(wasm) => (!card.soma.is_off(), !wasm.preopens.is_empty()),
         Payload::Native(_) | Payload::Legacy(_) => (true, false),
     };
     // The network of a component is PID 1's, whichever one its spawner sees.

@@ -11,8 +11,13 @@ use arje_wasm::{Ask, EnteInfo};
 impl Core {
     /// Answers a component. Nothing here waits: who is asked for something that takes time answers later.
     pub(super) fn answer_component(&mut self, who: Who, ask: Ask) {
+        let early = self.is_successor(who);
+        let too_early = || Err("it has not taken the place of the module before yet".to_owned());
         // Whoever asked may be gone meanwhile; then nobody takes the answer.
         match ask {
+            Ask::Announce { reply, .. } | Ask::Update { reply, .. } if early => {
+                drop(reply.send(too_early()));
+            }
             Ask::Invoke {
                 provider,
                 call,

@@ -66,6 +66,9 @@ impl Core {
 
     /// A successor answers from now on.
     pub(super) fn took_over(&mut self, who: Who, paused: Duration) {
+        if !self.is_successor(who) {
+            return; // given up meanwhile: its end is on its way
+        }
         self.feed(EventKind::Report {
             id: who.id,
             incarnation: who.incarnation,
@@ -91,14 +94,16 @@ impl Core {
         status.is_some_and(|status| status.successor == Some(who.incarnation))
     }
 
-    /// An incarnation has ended; if it was to take another one's place, that one goes on.
+    /// An incarnation has ended; if somebody waits for it to take another one's place, that is told.
     pub(super) fn deployment_failed(&mut self, who: Who, status: &ExitStatus) {
-        let Some(card) = self.supervisor.card(who.id) else {
+        let its = |it: &Deployment| it.incarnation == who.incarnation;
+        if !self.deployments.get(&who.id).is_some_and(its) {
             return;
-        };
+        }
+        let card = self.supervisor.card(who.id);
+        let label = card.map_or("?", |card| card.label.as_str());
         let message = format!(
-            "Ente `{}`: {status}; nothing has changed: the module before goes on",
-            card.label
+            "Ente `{label}`: {status}; the module has not changed, and no call went to the new one"
         );
         let error = BusError::new(ErrorCode::Failed, message);
         self.answer_deployment(who, Response::Error(error));
