@@ -76,10 +76,10 @@ fn requests_of_other_versions_can_be_answered() {
         .concat()
     };
     assert_eq!(
-        RequestFrame::decode(&with(23)),
+        RequestFrame::decode(&with(31)),
         Err(Undecodable::Reserved {
             serial: 7,
-            name: "Deploy"
+            name: "Checkpoint"
         })
     );
     assert_eq!(
