@@ -128,7 +128,7 @@ fn a_baseline_artifact_asks_for_no_cpu_feature() {
 }
 
 #[test]
-fn a_trap_names_the_function_without_an_address_map() {
+fn a_trap_says_what_it_was_and_takes_no_trace() {
     let artifact = compile(&component(ANSWER)).unwrap();
     let mut store = Store::new(&HOST, ());
     store.set_epoch_deadline(1);
@@ -143,7 +143,8 @@ fn a_trap_names_the_function_without_an_address_map() {
         error.downcast_ref::<wasmtime::Trap>(),
         Some(&wasmtime::Trap::UnreachableCodeReached)
     );
-    assert!(format!("{error:?}").contains("deliberately"), "{error:?}");
+    // Nobody prints one, and taking it is a good part of what a trap costs.
+    assert!(!format!("{error:?}").contains("deliberately"), "{error:?}");
 }
 
 #[test]
