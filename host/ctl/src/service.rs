@@ -26,10 +26,10 @@ const TAKEN: &str = "abstract alloc arje-sdk as async await become bool borrow b
 pub struct Name(String);
 
 /// Why something is not a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadName {
-    /// Not what WIT calls kebab-case.
-    Shape,
+    /// Not what WIT calls kebab-case; perhaps this was meant.
+    Shape(Option<Name>),
     /// Too many characters.
     Long,
     /// It means something else.
@@ -39,10 +39,16 @@ pub enum BadName {
 impl fmt::Display for BadName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Shape => f.write_str(
-                "expected lower-case words of letters and digits, each of which begins with a letter, with a hyphen \
-                 between them, as in door-bell",
-            ),
+            Self::Shape(meant) => {
+                f.write_str(
+                    "expected lower-case words of letters and digits, each of which begins with a letter, with a hyphen \
+                     between them",
+                )?;
+                match meant {
+                    Some(name) => write!(f, ": {name}, perhaps"),
+                    None => f.write_str(", as in door-bell"),
+                }
+            }
             Self::Long => write!(f, "expected at most {MAX_NAME} characters"),
             Self::Taken => {
                 f.write_str("it means something else to Rust or to WIT; choose another name")
@@ -62,7 +68,10 @@ impl std::str::FromStr for Name {
             word.starts_with(|c: char| c.is_ascii_lowercase()) && word.chars().all(is_in_it)
         };
         if !text.split('-').all(is_word) {
-            return Err(BadName::Shape);
+            let meant = likely(text);
+            // The one that is meant has the right shape, so this ends here.
+            let meant = meant.filter(|meant| meant != text);
+            return Err(BadName::Shape(meant.and_then(|meant| meant.parse().ok())));
         }
         if text.len() > MAX_NAME {
             return Err(BadName::Long);
@@ -72,6 +81,26 @@ impl std::str::FromStr for Name {
         }
         Ok(Self(text.to_owned()))
     }
+}
+
+/// What may be meant by something that is no name: `DoorBell`, `door_bell`, and the last part of a path.
+fn likely(text: &str) -> Option<String> {
+    let last = text.trim_end_matches('/').rsplit('/').next()?;
+    let mut words = String::new();
+    let mut before = '-';
+    for c in last.chars() {
+        let next = c.to_ascii_lowercase();
+        let is_new =
+            c.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit());
+        match next.is_ascii_alphanumeric() {
+            true if is_new => words.extend(['-', next]),
+            true => words.push(next),
+            false => words.push('-'),
+        }
+        before = c;
+    }
+    let words: Vec<&str> = words.split('-').filter(|word| !word.is_empty()).collect();
+    (!words.is_empty()).then(|| words.join("-"))
 }
 
 impl fmt::Display for Name {
@@ -160,7 +189,7 @@ impl NewService<'_> {
 
     /// Path and text of each file.
     #[must_use]
-    pub fn files(&self) -> [(String, String); 5] {
+    pub fn files(&self) -> [(String, String); 6] {
         let name = self.name;
         [
             (
@@ -178,6 +207,10 @@ impl NewService<'_> {
             (
                 "seed.card.json".to_owned(),
                 include_str!("../templates/service/seed.card.json"),
+            ),
+            (
+                "README.md".to_owned(),
+                include_str!("../templates/service/README.md"),
             ),
             (".gitignore".to_owned(), "/target\n/components\n"),
         ]
@@ -224,7 +257,26 @@ mod tests {
             "", "-", "a-", "a--b", "A", "2a", "a-2", "a_b", "a b", "é", "../a",
         ];
         for bad in bad {
-            assert_eq!(bad.parse::<Name>(), Err(BadName::Shape), "{bad}");
+            assert!(
+                matches!(bad.parse::<Name>(), Err(BadName::Shape(_))),
+                "{bad}"
+            );
+        }
+        let meant = |text: &str| match text.parse::<Name>() {
+            Err(BadName::Shape(meant)) => meant.map(|name| name.to_string()),
+            other => Some(format!("{other:?}")),
+        };
+        for meant_so in [
+            "DoorBell",
+            "door_bell",
+            "Door Bell",
+            "work/door-bell/",
+            "-door--bell",
+        ] {
+            assert_eq!(meant(meant_so).as_deref(), Some("door-bell"), "{meant_so}");
+        }
+        for nothing in ["", "-", "2a", "\u{e9}", "Test", "../.."] {
+            assert_eq!(meant(nothing), None, "{nothing}");
         }
         assert_eq!("test".parse::<Name>(), Err(BadName::Taken));
         assert_eq!("resource".parse::<Name>(), Err(BadName::Taken));

@@ -9,6 +9,8 @@ pub enum Goal {
     Up(Option<u64>),
     /// It is down.
     Down,
+    /// It is neither starting nor stopping.
+    Settled,
 }
 
 /// How far it is.
@@ -34,6 +36,8 @@ pub fn judge(goal: Goal, status: &EnteStatus) -> Progress {
         ))
     };
     match (goal, summary.state) {
+        (Goal::Settled, EnteState::Starting | EnteState::Stopping) => not_yet(),
+        (Goal::Settled, _) => Progress::Reached,
         (Goal::Down, EnteState::Declared) => Progress::Reached,
         (Goal::Down, _) if summary.wanted => {
             Progress::Hopeless("somebody wants it up again".to_owned())
@@ -134,6 +138,25 @@ mod tests {
             down(EnteState::Starting, true),
             Progress::Hopeless(_)
         ));
+    }
+
+    #[test]
+    fn settled_is_between_two_lives_or_in_one() {
+        for state in [EnteState::Starting, EnteState::Stopping] {
+            let progress = judge(Goal::Settled, &status(state, true, 1));
+            assert_eq!(progress, Progress::NotYet(format!("it is {state}")));
+        }
+        for state in [
+            EnteState::Ready,
+            EnteState::Backoff,
+            EnteState::Failed,
+            EnteState::Declared,
+        ] {
+            assert_eq!(
+                judge(Goal::Settled, &status(state, false, 1)),
+                Progress::Reached
+            );
+        }
     }
 
     #[test]

@@ -9,9 +9,11 @@ use arje_card::Pin;
 use arje_store::compiler::Compiler;
 use arje_store::{EnsureError, Sha256, Store, StoreError};
 use clap::Args;
+use ente::place;
+use serde_json::json;
 
 use super::bus::{self, BusArguments};
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, life};
 
 /// The store of a machine, and where its compiler is if its image has one.
 const STORE: &str = "/ente";
@@ -35,6 +37,9 @@ pub struct Arguments {
     /// ente-compile [default: $ARJE_ENTE_COMPILE, else beside this program, else /usr/lib/ente]
     #[arg(long, value_name = "FILE")]
     compiler: Option<PathBuf>,
+    /// Print one JSON object instead of a line
+    #[arg(long)]
+    json: bool,
 }
 
 /// Go back to the module that ran before the last deployment
@@ -53,16 +58,29 @@ impl Arguments {
         let store = self.open_store()?;
         let pin = self.put(&store)?;
         let compiled = self.compile(&store, pin)?;
+        let target = Target::id(before.id);
+        life::settle(&mut client, &target, &before.label)?;
         client.set_patience(PATIENCE);
         let deploy = Deploy {
-            target: Target::id(before.id),
+            target,
             module: *pin.as_bytes(),
         };
         let deployed = request(&mut client, Request::Deploy(deploy))?;
-        let compiled = compiled.map_or_else(String::new, |took| {
-            format!("; compiled in {} ms", took.as_millis())
-        });
         let pin = Pin(*pin.as_bytes());
+        let compiled = compiled.map(|took| took.as_millis());
+        if self.json {
+            let object = json!({
+                "id": before.id.to_string(),
+                "label": before.label,
+                "pin": pin.to_string(),
+                "incarnation": deployed.incarnation,
+                "paused_us": deployed.paused_us,
+                "compiled_ms": compiled.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
+            });
+            writeln!(out, "{object}")?;
+            return Ok(Outcome::Done);
+        }
+        let compiled = compiled.map_or_else(String::new, |took| format!("; compiled in {took} ms"));
         writeln!(out, "{}: {pin}{}{compiled}", before.label, told(deployed))?;
         Ok(Outcome::Done)
     }
@@ -98,17 +116,12 @@ impl Arguments {
     }
 
     fn open_store(&self) -> Result<Store, Failure> {
-        let named = self.store.clone().or_else(|| variable("ARJE_STORE"));
+        let named = self.store.clone().or_else(place::named_store);
         let root = named.or_else(|| {
             let machine = PathBuf::from(STORE);
             machine.join("cas").is_dir().then_some(machine)
         });
-        let root = root.or_else(|| {
-            // As dev mode chooses.
-            let cache = variable("XDG_CACHE_HOME");
-            let cache = cache.or_else(|| Some(variable("HOME")?.join(".cache")));
-            cache.map(|cache| cache.join("ente"))
-        });
+        let root = root.or_else(place::dev_store);
         let root = root.ok_or_else(|| {
             Failure::unusable(
                 "no store: neither /ente nor that of dev mode is there; say --store DIR",

@@ -76,11 +76,7 @@ impl Arguments {
         // Subscribed before the request, so that nothing is missed between.
         let before = bus::status(&mut client, &target)?.summary;
         let target = Target::id(before.id);
-        let filter = Filter {
-            target: Some(target.clone()),
-            kinds: None,
-        };
-        bus::command(&mut client, Request::Subscribe(Subscribe { filter }))?;
+        subscribe(&mut client, &target)?;
         bus::command(&mut client, request(target.clone()))?;
         let goal = goal(before.incarnation);
         self.wait.wait(&mut client, &target, &before.label, goal)
@@ -140,6 +136,27 @@ fn wait(
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// How long an Ente may be starting or stopping when it is to be something else.
+const SETTLES: Duration = Duration::from_secs(60);
+
+/// Waits while an Ente is starting or stopping, in which nothing can be changed about it.
+pub fn settle(client: &mut Client, target: &Target, label: &str) -> Result<(), Failure> {
+    if judge(Goal::Settled, &bus::status(client, target)?) == Progress::Reached {
+        return Ok(());
+    }
+    subscribe(client, target)?;
+    wait(client, target, label, Goal::Settled, SETTLES).map(|_| ())
+}
+
+/// Has the events of one Ente sent.
+fn subscribe(client: &mut Client, target: &Target) -> Result<(), Failure> {
+    let filter = Filter {
+        target: Some(target.clone()),
+        kinds: None,
+    };
+    bus::command(client, Request::Subscribe(Subscribe { filter }))
 }
 
 impl StopArguments {

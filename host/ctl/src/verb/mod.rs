@@ -4,6 +4,7 @@ mod bus;
 mod call;
 mod card;
 mod deploy;
+mod dev;
 mod life;
 mod listen;
 mod machine;
@@ -31,6 +32,7 @@ pub enum Verb {
     Card(card::CardVerb),
     #[command(subcommand)]
     New(new::NewVerb),
+    Dev(dev::Arguments),
     Status(status::Arguments),
     /// Want an Ente: start it as soon as its contracts allow, and wait until it is up
     Start(life::Arguments),
@@ -112,6 +114,7 @@ impl Verb {
             Self::Verify(arguments) => arguments.run(out),
             Self::Card(verb) => verb.run(out),
             Self::New(verb) => verb.run(out),
+            Self::Dev(arguments) => arguments.run(out),
             Self::Status(arguments) => arguments.run(bus, out),
             Self::Start(arguments) => arguments.start(bus),
             Self::Stop(arguments) => arguments.run(bus),
@@ -140,7 +143,7 @@ impl Verb {
     const fn works_on_files(&self) -> bool {
         matches!(
             self,
-            Self::Pin(_) | Self::Verify(_) | Self::Card(_) | Self::New(_)
+            Self::Pin(_) | Self::Verify(_) | Self::Card(_) | Self::New(_) | Self::Dev(_)
         )
     }
 }

@@ -17,8 +17,8 @@ pub enum NewVerb {
 
 /// Make a folder NAME with a typed service
 ///
-/// The folder has a component in Rust, the interface that it provides, a native test, and a seed that runs it. It
-/// builds, tests and runs as it is; docs/writing-a-component.md goes on from there.
+/// The folder has a component in Rust, the interface that it provides, native tests, and a seed that runs it. It
+/// builds, tests and runs as it is, `ente dev` keeps it running while it is written; docs/writing-a-component.md goes on from there.
 #[derive(Args)]
 pub struct Arguments {
     /// Name of the service and of its folder: lower-case words with hyphens between them
@@ -65,12 +65,10 @@ impl Arguments {
             })?;
         write!(
             out,
-            "{name}: a service, with its interface, a test and a seed. To test, build and run it:\n\
+            "{name}: a service, with its interface, tests and a seed. To test it, and to run it while you write:\n\
              \n  cd {name}\
              \n  cargo test\
-             \n  arje-component .\
-             \n  ente pin seed.card.json --modules components\
-             \n  ente-zero seed.card.json\n"
+             \n  ente dev\n"
         )?;
         Ok(Outcome::Done)
     }

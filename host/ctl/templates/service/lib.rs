@@ -2,8 +2,8 @@
 #![cfg_attr(target_family = "wasm", no_std)]
 extern crate alloc;
 
-use alloc::{format, string::String};
-use arje_sdk::{CardInfo, Instance, Service, freestanding, info, service};
+use alloc::{format, string::String, vec::Vec};
+use arje_sdk::{CardInfo, Handoff, Instance, Service, freestanding, info, service};
 use exports::example::@SNAKE@::greeting::{Error, Guest};
 
 wit_bindgen::generate!({ path: "wit", world: "service", additional_derives: [PartialEq] });
@@ -33,8 +33,22 @@ impl Guest for Greeter {
     }
 }
 
+/// What the next version is to know when it is deployed while this one runs.
+impl Handoff for Greeter {
+    fn save(&mut self) -> Vec<u8> {
+        self.greeted.to_le_bytes().to_vec()
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), String> {
+        let bytes = state.try_into();
+        let bytes = bytes.map_err(|_| String::from("the state is not 8 bytes"))?;
+        self.greeted = u64::from_le_bytes(bytes);
+        Ok(())
+    }
+}
+
 freestanding!();
-service!(Greeter);
+service!(Greeter, handoff);
 export!(Greeter);
 
 #[cfg(test)]
@@ -50,5 +64,17 @@ mod tests {
         assert_eq!(Greeter::greet("".into()), Err(Error::NoName));
         assert_eq!(Greeter::greet("Bob".into()), Ok("Hello, Bob, you are number 2".into()));
         assert_eq!(host.messages(), ["ready to greet", "greeted", "greeted"]);
+    }
+
+    #[test]
+    fn the_next_version_goes_on_counting() {
+        let host = Host::new();
+        host.start::<Greeter>("@NAME@").unwrap();
+        Greeter::greet("Ada".into()).unwrap();
+        let state = Greeter::with(Greeter::save);
+        host.start::<Greeter>("@NAME@").unwrap();
+        Greeter::with(|next| next.restore(&state)).unwrap();
+        assert_eq!(Greeter::greet("Bob".into()), Ok("Hello, Bob, you are number 2".into()));
+        assert!(Greeter::with(|next| next.restore(b"")).is_err());
     }
 }
