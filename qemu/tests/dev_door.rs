@@ -54,6 +54,12 @@ fn files_are_found_from_where_they_were_typed() {
     let expected = format!("{here}|{built}|check|{here}/mine/seed.json|");
     assert!(out.starts_with(&expected), "{out}\n{errors}");
     assert!(out.ends_with("|--bin|/x=mine/x|"), "{out}");
+    // Components beside a seed win over those of the tree, which may have the same names.
+    std::fs::create_dir(folder.join("mine/components")).unwrap();
+    let (out, errors) = said(&["boot", "mine/seed.json"]);
+    let ours =
+        format!("|--components|{here}/mine/components|--components|{built}/guests/components|");
+    assert!(out.contains(&ours), "{out}\n{errors}");
     // A seed of the tree is found from everywhere.
     let (out, errors) = said(&["boot", "seeds/arje-wasm.card.json"]);
     assert!(

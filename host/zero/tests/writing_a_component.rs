@@ -1,4 +1,5 @@
-//! docs/writing-a-component.md, done as it says: what an author types and writes, in a folder outside of the tree.
+//! docs/writing-a-component.md, done as it says: what an author types and writes, in a folder outside of the tree, up to
+//! the machine that boots with it.
 #![expect(
     clippy::unwrap_used,
     reason = "a test may panic; helpers outside of test functions, too"
@@ -7,7 +8,8 @@
 use arje_guest_artifacts::builder::nested;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The guide as a script: each block of `sh` as it is, and each block whose opening line names a file as the making of
@@ -35,7 +37,7 @@ fn script(guide: &str) -> String {
 fn programs() -> PathBuf {
     let zero = Path::new(env!("CARGO_BIN_EXE_ente-zero"));
     let folder = zero.parent().unwrap();
-    for program in ["ente", "arje-component"] {
+    for program in ["ente", "arje-component", "arje-qemu"] {
         assert!(
             folder.join(program).is_file(),
             "{program} is not beside ente-zero; `cargo build --release` in the tree makes it"
@@ -44,11 +46,42 @@ fn programs() -> PathBuf {
     folder.to_owned()
 }
 
+/// The tree as the guide's last part wants it: its `./dev boot`, where everything is built already.
+fn stand_in(tree: &Path) {
+    let programs = programs();
+    let of = |variable: &str| {
+        let program = std::env::var_os(variable).map(PathBuf::from);
+        program.and_then(|program| Some(program.parent()?.to_owned()))
+    };
+    let folders = [
+        of("ARJE_ENTE_COMPILE"),
+        of("ARJE_ENTE_SPAWN"),
+        Some(programs),
+    ];
+    let helpers: String = folders
+        .into_iter()
+        .flatten()
+        .fold(String::new(), |all, folder| {
+            format!("{all} --helpers '{}'", folder.display())
+        });
+    let kernels = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../kernel");
+    let script = format!(
+        "#!/bin/sh -eu\ntest \"$1 $2\" = 'boot --check'\nshift 2\n\
+         exec arje-qemu check \"$@\" {helpers} --kernel-cache '{}' --deadline 600\n",
+        kernels.display()
+    );
+    fs::create_dir(tree).unwrap();
+    fs::write(tree.join("dev"), script).unwrap();
+    fs::set_permissions(tree.join("dev"), Permissions::from_mode(0o755)).unwrap();
+}
+
 #[test]
 fn an_author_who_follows_the_guide_has_a_typed_service_running() {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let guide = fs::read_to_string(tree.join("docs/writing-a-component.md")).unwrap();
     let folder = tempfile::tempdir().unwrap();
+    let stand_in_for_tree = folder.path().join("arje");
+    stand_in(&stand_in_for_tree);
     let mut path = OsString::from(programs());
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap());
@@ -56,6 +89,7 @@ fn an_author_who_follows_the_guide_has_a_typed_service_running() {
         .args(["-eu", "-c", &script(&guide)])
         .current_dir(folder.path())
         .env("PATH", path)
+        .env("ARJE", stand_in_for_tree)
         // Else the kit would be compiled three times, and at every run.
         .env(
             "CARGO_TARGET_DIR",
@@ -74,5 +108,5 @@ fn an_author_who_follows_the_guide_has_a_typed_service_running() {
             assert!(said.contains(line), "no {line:?} in\n{said}\n{errors}");
         }
     }
-    assert!(said.contains("1 passed"), "{said}");
+    assert!(said.contains("2 passed"), "{said}");
 }
