@@ -11,6 +11,7 @@
 )]
 
 mod check;
+mod invariants;
 mod model;
 mod patience;
 mod plan;
@@ -20,7 +21,7 @@ mod trace;
 mod watch;
 mod world;
 
-use check::{Coverage, Failure, INVARIANTS};
+use invariants::{Coverage, Failure, INVARIANTS};
 use plan::Op;
 use world::World;
 

@@ -5,7 +5,8 @@
 use arje_card::Id;
 use arje_supervisor::{Cause, Command, EventKind, Incarnation, Report, State, StopReason, limits};
 
-use crate::check::{Check, Checker, ensure};
+use crate::check::Checker;
+use crate::invariants::{Check, ensure};
 use crate::model::Ente;
 
 /// What a watcher believes about one life.

@@ -4,7 +4,8 @@
 use arje_card::Payload;
 use arje_supervisor::{Action, EventKind, Hold, Report, Snapshot, State, Supervisor, limits};
 
-use crate::check::{Check, Checker, Failure, ensure};
+use crate::check::Checker;
+use crate::invariants::{Check, Failure, ensure};
 use crate::model::{Ente, Model};
 use crate::rng::Rng;
 use crate::world::World;

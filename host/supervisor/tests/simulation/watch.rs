@@ -3,7 +3,8 @@
 use arje_card::{Id, Readiness, Supervision};
 use arje_supervisor::{Action, Cause, Command, ExitStatus, Incarnation, State, StopReason};
 
-use crate::check::{Check, Checker, Failure, ensure, variant};
+use crate::check::{Checker, variant};
+use crate::invariants::{Check, Failure, ensure};
 use crate::model::Caps;
 
 /// The transitions of `docs/supervision.md`.

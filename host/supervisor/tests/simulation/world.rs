@@ -9,7 +9,8 @@ use arje_supervisor::{
     Supervisor, TrapKind,
 };
 
-use crate::check::{Checker, Failure};
+use crate::check::Checker;
+use crate::invariants::Failure;
 use crate::plan::{self, HOST_CAPS, Op};
 use crate::rng::Rng;
 use crate::trace::brief;
