@@ -128,11 +128,12 @@ pub fn folder() -> TempDir {
     TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-/// A Card, with an id of its own.
+/// A Card, with an id of its own, also among those that other processes make.
 pub fn card(label: &str, payload: Value, supervision: Value) -> Value {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let id = format!(
-        "01J000000000000000{:08}",
+        "01J0000000{:08}{:08}",
+        std::process::id(),
         NEXT.fetch_add(1, Ordering::Relaxed)
     );
     json!({
