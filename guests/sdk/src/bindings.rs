@@ -25,6 +25,46 @@ pub mod host {
     });
 }
 
+/// `arje:ente/supervisor`, and its types. Not in `host`, or every component without it would have them.
+pub mod supervisor {
+    wit_bindgen::generate!({
+        inline: "
+            package arje:sdk-supervisor;
+            world supervisor {
+                import arje:ente/supervisor@1.0.0;
+            }",
+        path: "../../wit/ente",
+        world: "arje:sdk-supervisor/supervisor",
+        runtime_path: "::arje_sdk::rt::wit_bindgen_rt",
+        with: { "arje:ente/types@1.0.0": crate::bindings::host::arje::ente::types },
+        generate_all,
+        generate_unused_types: true,
+        additional_derives: [PartialEq],
+    });
+}
+
+/// The export `arje:ente/supervisor-handler`.
+pub mod events {
+    wit_bindgen::generate!({
+        inline: "
+            package arje:sdk-events;
+            world events {
+                export arje:ente/supervisor-handler@1.0.0;
+            }",
+        path: "../../wit/ente",
+        world: "arje:sdk-events/events",
+        runtime_path: "::arje_sdk::rt::wit_bindgen_rt",
+        with: {
+            "arje:ente/types@1.0.0": crate::bindings::host::arje::ente::types,
+            "arje:ente/supervisor@1.0.0": crate::bindings::supervisor::arje::ente::supervisor,
+        },
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_events",
+        default_bindings_module: "arje_sdk::bindings::events",
+    });
+}
+
 /// The export `arje:ente/service`.
 pub mod service {
     wit_bindgen::generate!({

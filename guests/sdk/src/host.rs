@@ -15,3 +15,15 @@ pub(crate) use crate::fake::{
     bus::imports::{announce, current_call, invoke, list_entes, update_capabilities, whoami},
     imports::{cancel_timer, log, monotonic, set_timer, wall},
 };
+
+/// `arje:ente/supervisor`.
+pub(crate) mod supervisor {
+    #[cfg(target_family = "wasm")]
+    pub(crate) use crate::bindings::supervisor::arje::ente::supervisor::{
+        kill, list, remove, restart, spawn, start, status, stop, subscribe, unsubscribe,
+    };
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) use crate::fake::supervisor::imports::{
+        kill, list, remove, restart, spawn, start, status, stop, subscribe, unsubscribe,
+    };
+}

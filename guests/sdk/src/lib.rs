@@ -19,6 +19,7 @@
 //!   [`Health`] are further exports, named in the macro.
 //! - [`bus`] calls others, and a [`Handler`] is called. An interface of one's own, which others import, is exported
 //!   with `wit_bindgen::generate!`; its functions reach the service by [`Instance::with`].
+//! - [`supervisor`] sees and tends the tree of Entes, and [`Events`] hears what happens in it.
 //! - A [`Handoff`] takes over what the version before it knew, when it is deployed in its place.
 //! - [`info!`] and its siblings log, [`timer`] sets timers, [`clock`] tells the time.
 //! - The same code compiles natively. There the host is [`fake`], so business logic is tested with
@@ -48,6 +49,7 @@ mod macros;
 #[doc(hidden)]
 pub mod rt;
 mod service;
+pub mod supervisor;
 pub mod timer;
 
 pub use bindings::host::arje::ente::log::Level;
@@ -55,4 +57,4 @@ pub use bindings::host::arje::ente::types::{
     Capability, CardInfo, DeviceClass, Endpoint, Netlink, StopReason,
 };
 pub use log::log;
-pub use service::{Handler, Handoff, Health, Instance, Service, Timers};
+pub use service::{Events, Handler, Handoff, Health, Instance, Service, Timers};

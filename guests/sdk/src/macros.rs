@@ -1,8 +1,8 @@
 //! `service!`, `freestanding!` and the log macros.
 
-/// Exports a [`Service`](crate::Service): `service!(Type)`, with `timers`, `health`, `handler` and `handoff`
-/// where the type implements [`Timers`](crate::Timers), [`Health`](crate::Health), [`Handler`](crate::Handler) and
-/// [`Handoff`](crate::Handoff):
+/// Exports a [`Service`](crate::Service): `service!(Type)`, with `timers`, `health`, `handler`, `handoff` and `events`
+/// where the type implements [`Timers`](crate::Timers), [`Health`](crate::Health), [`Handler`](crate::Handler),
+/// [`Handoff`](crate::Handoff) and [`Events`](crate::Events):
 /// `service!(Type, timers, health)`. Once per component; natively it only checks the traits.
 #[macro_export]
 macro_rules! service {
@@ -72,6 +72,22 @@ macro_rules! __export {
         #[cfg(target_family = "wasm")]
         $crate::bindings::timers::export_timers!(
             Component with_types_in $crate::bindings::timers
+        );
+    };
+    (events $service:ty) => {
+        const _: fn() = || {
+            fn implements<T: $crate::Events>() {}
+            implements::<$service>();
+        };
+        #[cfg(target_family = "wasm")]
+        impl $crate::bindings::events::exports::arje::ente::supervisor_handler::Guest for Component {
+            fn on_event(event: $crate::supervisor::Event) {
+                SLOT.on_event(event)
+            }
+        }
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::events::export_events!(
+            Component with_types_in $crate::bindings::events
         );
     };
     (handler $service:ty) => {

@@ -1,6 +1,7 @@
 //! What a component implements.
 
 use crate::bus::{Caller, HandlerError};
+use crate::supervisor::Event;
 use crate::{Capability, CardInfo, StopReason};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -30,11 +31,18 @@ pub trait Timers: Service {
 /// A service that can tell whether it is well: `arje:ente/health`.
 /// Exported by `service!(Type, health)`.
 pub trait Health: Service {
-    /// Called every half of the Card's `liveness_ms`.
+    /// Called every third of the Card's `liveness_ms`, between other calls.
     ///
     /// # Errors
     /// The supervisor restarts the Ente; the text is logged.
     fn health(&mut self) -> Result<(), String>;
+}
+
+/// A service that hears what happens to Entes (see [`supervisor::subscribe`](crate::supervisor::subscribe)):
+/// `arje:ente/supervisor-handler`. Exported by `service!(Type, events)`.
+pub trait Events: Service {
+    /// Something happened. Called between calls, in the order in which it happened.
+    fn on_event(&mut self, event: Event);
 }
 
 /// A service that answers calls of others (see [`bus::invoke`](crate::bus::invoke)): `arje:bus/handler`.

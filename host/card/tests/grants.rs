@@ -73,6 +73,22 @@ fn each_step_of_networking_grants_more() {
 }
 
 #[test]
+fn the_supervisor_is_granted_by_holds() {
+    let import = ["arje:ente/supervisor@1.0.0"];
+    let mut card = card(Networking::Full);
+    card.permissions.ipc.allow = vec!["wit-v1".into()];
+    card.holds = [Capability::Power].into();
+    let surplus = audit(&card, import).unwrap_err();
+    assert_eq!(
+        summary(&surplus),
+        "it needs \"Spawn\" in holds, found [\"Power\"], for arje:ente/supervisor@1.0.0; grant it in the Card, or use \
+         another component"
+    );
+    card.holds.insert(Capability::Spawn);
+    assert!(audit(&card, import).is_ok());
+}
+
+#[test]
 fn every_surplus_is_named_with_its_remedy() {
     let imports = [
         "wasi:cli/run@0.3.0",

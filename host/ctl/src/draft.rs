@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arje_card::grants::{self, Needs, Surplus};
 use arje_card::{
-    Bind, Card, Entry, Env, Filesystem, Id, Lifecycle, Listen, ListenOn, NativePayload, Networking,
-    Payload, Permissions, Pin, Report, Supervision, WasmPayload,
+    Bind, Capability, Card, Entry, Env, Filesystem, Id, Lifecycle, Listen, ListenOn, NativePayload,
+    Networking, Payload, Permissions, Pin, Report, Supervision, WasmPayload,
 };
 use arje_store::Sha256;
 use arje_verify::component::{Component, NotAComponent};
@@ -260,6 +260,7 @@ fn grant(card: &mut Card, component: &Component, preopens: &[Bind]) -> Result<()
                 Needs::Networking(least) => raise(&mut card.permissions.networking, least),
                 Needs::Ipc(name) if card.permissions.ipc.allows(name) => {}
                 Needs::Ipc(name) => card.permissions.ipc.allow.push(name.to_owned()),
+                Needs::Spawn => drop(card.holds.insert(Capability::Spawn)),
             }
         }
     }

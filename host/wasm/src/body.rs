@@ -4,9 +4,10 @@ use crate::calls::Call;
 use crate::capability::{Capability, CardInfo, StopReason};
 use crate::ctx::Ctx;
 use crate::exports::Exports;
-use crate::iface::bus;
+use crate::iface::{bus, supervisor};
 use crate::trap::told;
-use arje_bus::HandlerError;
+use arje_bus::{Event, HandlerError};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 use wasmtime::component::{
     ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc, Val,
@@ -43,6 +44,8 @@ pub(crate) enum Job {
     Health(ComponentExportIndex),
     /// `timer-handler.on-timer`
     OnTimer(ComponentExportIndex, u64),
+    /// `supervisor-handler.on-event`
+    OnEvent(ComponentExportIndex, Arc<Event>),
     /// A function without parameters, by its full name.
     Export(ComponentExportIndex),
     /// A function `(list<u8>) -> list<u8>`.
@@ -66,6 +69,7 @@ impl Job {
             Job::Stop(..) => "stop",
             Job::Health(_) => "health",
             Job::OnTimer(..) => "on-timer",
+            Job::OnEvent(..) => "on-event",
             Job::Export(_) => "the entry function",
             Job::Invoke(..) => "the invoked function",
             Job::Save(_) => "handoff.save",
@@ -91,6 +95,7 @@ pub(crate) const CALLS: &[&str] = &[
     "handoff.restore",
     "handler.handle",
     "the called function",
+    "on-event",
 ];
 
 /// What a call returned.
@@ -158,6 +163,11 @@ impl Body {
             }
             Job::OnTimer(on_timer, token) => {
                 self.typed::<_, ()>(on_timer, (token,)).await?;
+                Ok(Reply::Done)
+            }
+            Job::OnEvent(on_event, event) => {
+                let event = supervisor::Event::from(&*event);
+                self.typed::<_, ()>(on_event, (event,)).await?;
                 Ok(Reply::Done)
             }
             Job::Save(save) => {

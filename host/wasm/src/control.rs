@@ -3,6 +3,8 @@
 use crate::calls::bay::Bay;
 use crate::loader::Loaded;
 use crate::succession::Heir;
+use crate::tend::Inbox;
+use arje_bus::Event;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
@@ -59,6 +61,9 @@ pub(crate) struct Control {
     has_heir: AtomicBool,
     /// Nobody can have its place any more.
     over: AtomicBool,
+    /// Events that it subscribed to; to be looked at when `has_events` says so.
+    inbox: Mutex<Inbox>,
+    has_events: AtomicBool,
 }
 
 impl Control {
@@ -116,6 +121,45 @@ impl Control {
         self.heir.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells it of an event that it subscribed to.
+    pub(crate) fn tell(&self, event: Arc<Event>) {
+        if !self.over.load(Ordering::Acquire) {
+            let mut inbox = self.inbox();
+            inbox.put(event);
+            self.has_events.store(true, Ordering::Release);
+            drop(inbox);
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// The next event that waits for it.
+    pub(crate) fn take_event(&self) -> Option<Arc<Event>> {
+        if !self.has_events.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut inbox = self.inbox();
+        let event = inbox.take();
+        if event.is_none() {
+            self.has_events.store(false, Ordering::Release); // under the lock: none is put meanwhile
+        }
+        event
+    }
+
+    /// Forgets the events that wait for it.
+    pub(crate) fn forget_events(&self) {
+        self.inbox().clear();
+    }
+
+    /// Returns once there may be an event for it.
+    pub(crate) async fn told(&self) {
+        self.until(|| self.has_events.load(Ordering::Acquire)).await;
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        // What a panic could leave half-made is a count of events.
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether nobody has asked for its end.
     pub(crate) fn is_running(&self) -> bool {
         self.wanted.load(Ordering::Acquire) == RUNNING
@@ -141,10 +185,12 @@ impl Control {
             .await;
     }
 
-    /// Returns once a stop or a kill was asked for, or its place.
+    /// Returns once a stop or a kill was asked for, or its place, or there may be an event for it.
     pub(crate) async fn wanted(&self) {
         self.until(|| {
-            self.wanted.load(Ordering::Acquire) != RUNNING || self.has_heir.load(Ordering::Acquire)
+            self.wanted.load(Ordering::Acquire) != RUNNING
+                || self.has_heir.load(Ordering::Acquire)
+                || self.has_events.load(Ordering::Acquire)
         })
         .await;
     }

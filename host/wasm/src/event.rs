@@ -1,6 +1,7 @@
 //! What the host tells the core loop.
 
 use crate::calls::Call;
+use crate::tend::{Tended, Wish};
 use arje_bus::{CallError, EnteState};
 use arje_card::{Capability, Id, Pin};
 use std::fmt;
@@ -82,6 +83,13 @@ pub enum Ask {
         after: Option<Id>,
         /// A page of them.
         reply: oneshot::Sender<Vec<EnteInfo>>,
+    },
+    /// `arje:ente/supervisor`: its Card holds `Spawn`.
+    Tend {
+        /// What is to be done.
+        wish: Wish,
+        /// What came of it.
+        reply: oneshot::Sender<Tended>,
     },
 }
 

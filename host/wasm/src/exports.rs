@@ -8,6 +8,7 @@ const SERVICE: &str = "arje:ente/service@1.0.0";
 const HEALTH: &str = "arje:ente/health@1.0.0";
 const TIMER_HANDLER: &str = "arje:ente/timer-handler@1.0.0";
 const HANDOFF: &str = "arje:state/handoff@1.0.0";
+const SUPERVISOR_HANDLER: &str = "arje:ente/supervisor-handler@1.0.0";
 const HANDLER: &str = "arje:bus/handler@1.0.0";
 /// The name under which `http` is asked for in error messages.
 pub(crate) const INCOMING_HANDLER: &str = "wasi:http/incoming-handler@0.2.0";
@@ -19,6 +20,7 @@ pub(crate) struct Exports {
     pub(crate) service: Option<Service>,
     pub(crate) health: Option<ComponentExportIndex>,
     pub(crate) on_timer: Option<ComponentExportIndex>,
+    pub(crate) on_event: Option<ComponentExportIndex>,
     pub(crate) handle: Option<ComponentExportIndex>,
     pub(crate) save: Option<ComponentExportIndex>,
     pub(crate) restore: Option<ComponentExportIndex>,
@@ -38,6 +40,7 @@ impl Exports {
             service: service(component),
             health: function(component, HEALTH, "health"),
             on_timer: function(component, TIMER_HANDLER, "on-timer"),
+            on_event: function(component, SUPERVISOR_HANDLER, "on-event"),
             handle: function(component, HANDLER, "handle"),
             save: function(component, HANDOFF, "save"),
             restore: function(component, HANDOFF, "restore"),

@@ -1,5 +1,7 @@
 //! The host of all Wasm Entes, as the core loop sees it.
 
+mod error;
+
 use crate::actor::{self, Actor, Birth};
 use crate::calls::waits::Waits;
 use crate::calls::{Answer, Asker, Call, Mailbox, Work};
@@ -13,11 +15,10 @@ use crate::remote::Remote;
 use crate::sealed::SealedModule;
 use crate::ticker::Ticker;
 use crate::vigil::Vigil;
-use arje_bus::{CallError, HandlerError, Routes};
+use arje_bus::{CallError, Routes};
 use arje_card::{Card, Id};
 use arje_store::Store;
 use std::collections::HashMap;
-use std::fmt;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -25,6 +26,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 use wasmtime::{Engine, Result};
+
+pub use error::{InvokeError, NotRunning};
 
 /// Fast workers at most: components are small and many, the machine has other work, too.
 const MAX_WORKERS: usize = 8;
@@ -52,49 +55,6 @@ pub struct StartRequest {
     /// asks, from one incarnation to the next.
     pub sockets: Vec<OwnedFd>,
 }
-
-/// There is no such incarnation, or it is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotRunning;
-
-/// Why an invocation has no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InvokeError {
-    /// The Ente does not run, or not yet.
-    NotRunning,
-    /// The Ente has as many calls waiting as its Card's `limits.mailbox` allows.
-    MailboxFull,
-    /// The component exports no function of this name.
-    NoSuchFunction(String),
-    /// The Ente ended before it answered.
-    ProviderDied,
-    /// The Ente lives in a worker process, and the payload or the answer has more than
-    /// [`MAX_PAYLOAD`](crate::wire::MAX_PAYLOAD) bytes.
-    TooLarge,
-    /// The component's own answer.
-    Refused(HandlerError),
-}
-
-impl fmt::Display for InvokeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            InvokeError::NotRunning => f.write_str("the Ente does not run"),
-            InvokeError::MailboxFull => f.write_str("the Ente's mailbox is full"),
-            InvokeError::NoSuchFunction(name) => {
-                write!(f, "the component exports no function `{name}`")
-            }
-            InvokeError::ProviderDied => f.write_str("the Ente ended before it answered"),
-            InvokeError::TooLarge => write!(
-                f,
-                "the call or its answer has more than {} bytes, too many for an Ente with a body",
-                crate::wire::MAX_PAYLOAD
-            ),
-            InvokeError::Refused(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for InvokeError {}
 
 /// Runs Wasm Entes.
 pub struct Host {
@@ -124,9 +84,9 @@ pub(crate) struct Shared {
 }
 
 /// The host's hold on a running incarnation.
-struct Living {
+pub(crate) struct Living {
     incarnation: u64,
-    control: Arc<Control>,
+    pub(crate) control: Arc<Control>,
     mailbox: Mailbox,
     /// Absent for one in a worker process, whose memory its cgroup counts.
     ledger: Option<Arc<Ledger>>,
@@ -408,7 +368,7 @@ impl Host {
         self.shared.lanes.handle()
     }
 
-    fn with(
+    pub(crate) fn with(
         &self,
         ente: Id,
         incarnation: u64,

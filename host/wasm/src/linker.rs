@@ -5,7 +5,7 @@
 
 use crate::calls::typed::{self, TypedImport};
 use crate::ctx::Ctx;
-use crate::iface::{bus, clock, log, timer};
+use crate::iface::{bus, clock, log, supervisor, timer};
 use std::sync::Arc;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime::{Engine, Result};
@@ -61,6 +61,7 @@ const INTERFACES: &[(&str, Add)] = &[
     ("arje:ente/log", log::add_to_linker),
     ("arje:ente/clock", clock::add_to_linker),
     ("arje:ente/timer", timer::add_to_linker),
+    ("arje:ente/supervisor", supervisor::add_to_linker),
     // Types only.
     ("arje:bus/types", |_| Ok(())),
     ("arje:bus/bus", bus::add_to_linker),

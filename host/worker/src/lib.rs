@@ -90,7 +90,13 @@ fn run() -> Result<std::convert::Infallible, String> {
             caller,
             call,
         } => answer(number, Asked::Handler(received(caller, call))),
+        Command::Event(event) => {
+            let _ = host.tell(id, incarnation, &event); // as above
+        }
         Command::Told { number, told } => {
+            if questions.unsubscribes(number) {
+                host.forget_events(id, incarnation);
+            }
             if let Some(next) = questions.told(number, told) {
                 reporter.send(next);
             }

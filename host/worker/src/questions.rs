@@ -7,7 +7,7 @@ use arje_bus::limits::{MAX_NAMED, MAX_TEXT};
 use arje_bus::{Announce, CallError, Invoke, ListEntes, UpdateCapabilities};
 use arje_card::{Capability, Card};
 use arje_wasm::wire::{Question, Report, Told, can_name, left_ms, questions_at_once};
-use arje_wasm::{Ask, EnteInfo};
+use arje_wasm::{Ask, EnteInfo, Tended, Wish};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot::Sender;
@@ -32,6 +32,9 @@ enum Asker {
     Call(Sender<Result<Vec<u8>, CallError>>),
     Registration(Sender<Result<(), String>>),
     Page(Sender<Vec<EnteInfo>>),
+    Tender(Sender<Tended>),
+    /// It wants to hear of no more events.
+    Unsubscriber(Sender<Tended>),
 }
 
 impl Questions {
@@ -63,9 +66,20 @@ impl Questions {
             (Asker::Call(reply), Told::Invoked(answer)) => drop(reply.send(answer)),
             (Asker::Registration(reply), Told::Registered(answer)) => drop(reply.send(answer)),
             (Asker::Page(reply), Told::Page(page)) => drop(reply.send(page)),
+            (Asker::Tender(reply) | Asker::Unsubscriber(reply), Told::Tended(tended)) => {
+                drop(reply.send(tended));
+            }
             _ => {}
         }
         state.next(self.most)
+    }
+
+    /// Whether that was the wish to hear of no more events: from the answer on, those that came before are not told.
+    pub(crate) fn unsubscribes(&self, number: u64) -> bool {
+        let ends = |(asked, asker): &(u64, Asker)| {
+            *asked == number && matches!(asker, Asker::Unsubscriber(_))
+        };
+        self.state().under_way.iter().any(ends)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -100,6 +114,7 @@ fn is_given_up(ask: &Ask) -> bool {
         Ask::Invoke { reply, .. } => reply.is_closed(),
         Ask::Announce { reply, .. } | Ask::Update { reply, .. } => reply.is_closed(),
         Ask::List { reply, .. } => reply.is_closed(),
+        Ask::Tend { reply, .. } => reply.is_closed(),
     }
 }
 
@@ -139,6 +154,13 @@ fn question(ask: Ask) -> Option<(Question, Asker)> {
             }
             Err(why) => return refuse(reply, why),
         },
+        Ask::Tend { wish, reply } => {
+            let asker = match wish {
+                Wish::Unsubscribe => Asker::Unsubscriber,
+                _ => Asker::Tender,
+            };
+            (Question::Tend(wish), asker(reply))
+        }
         Ask::List { after, reply } => (Question::List(ListEntes { after }), Asker::Page(reply)),
     })
 }

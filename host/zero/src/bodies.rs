@@ -1,6 +1,7 @@
 //! Carries out what the supervisor wants: starts, stops and kills components and processes, and
 //! turns what becomes of them into the supervisor's reports.
 
+mod events;
 mod resources;
 mod routes;
 mod starting;

@@ -12,6 +12,7 @@ mod notify;
 mod resume;
 mod spawn;
 mod switch_root;
+mod tend;
 
 pub use resume::{Beginning, Left};
 
@@ -122,6 +123,8 @@ pub struct Core {
     generation: u64,
     /// Deployments under way: one for each Ente at most.
     deployments: HashMap<Id, Deployment>,
+    /// Components that hear of events.
+    hearers: tend::Hearers,
 }
 
 impl Core {
@@ -162,6 +165,7 @@ impl Core {
             moving: None,
             generation: 0,
             deployments: HashMap::new(),
+            hearers: tend::Hearers::default(),
         }
     }
 
@@ -367,6 +371,7 @@ impl Core {
         let succeeds = self.is_successor(who);
         if let Report::Exited(status) = &report {
             self.deployment_failed(who, status);
+            self.hears_no_more(who);
         }
         if let Some(how) = incarnated
             && !succeeds // until it has taken over

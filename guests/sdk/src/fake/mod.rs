@@ -28,6 +28,9 @@
 //! nothing of permissions.
 
 pub(crate) mod bus;
+pub(crate) mod supervisor;
+
+pub use supervisor::Asked;
 
 use crate::bindings::host::arje::ente::clock::WallTime;
 use crate::timer::TimerError;
@@ -64,6 +67,7 @@ struct State {
     /// Due time by token.
     timers: BTreeMap<u64, Duration>,
     bus: bus::Bus,
+    asked: Vec<Asked>,
 }
 
 std::thread_local! {

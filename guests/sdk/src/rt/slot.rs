@@ -1,7 +1,8 @@
 //! Where a component keeps its one service between calls.
 
 use crate::bus::{Caller, HandlerError};
-use crate::{Capability, CardInfo, Handler, Handoff, Health, Service, StopReason, Timers};
+use crate::supervisor::Event;
+use crate::{Capability, CardInfo, Events, Handler, Handoff, Health, Service, StopReason, Timers};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -59,6 +60,13 @@ impl<T: Timers> Slot<T> {
     /// `timer-handler.on-timer`; nothing before `start`.
     pub fn on_timer(&self, token: u64) {
         self.with(|service| service.on_timer(token));
+    }
+}
+
+impl<T: Events> Slot<T> {
+    /// `supervisor-handler.on-event`; nothing before `start`.
+    pub fn on_event(&self, event: Event) {
+        self.with(|service| service.on_event(event));
     }
 }
 

@@ -12,7 +12,8 @@ mod surplus;
 use std::fmt;
 
 use crate::interface::InterfaceName;
-use crate::permissions::{Networking, Permissions};
+use crate::permissions::Networking;
+use crate::{Capability, Card};
 
 pub use surplus::{Surplus, SurplusReason, audit, summary};
 
@@ -25,24 +26,31 @@ pub enum Needs {
     Networking(Networking),
     /// This name in `permissions.ipc.allow`.
     Ipc(&'static str),
+    /// The capability `Spawn` in `holds`.
+    Spawn,
 }
 
 impl Needs {
-    /// Whether these permissions contain what is needed.
-    pub fn granted_by(self, permissions: &Permissions) -> bool {
+    /// Whether this Card grants what is needed.
+    pub fn granted_by(self, card: &Card) -> bool {
         match self {
             Self::Nothing => true,
-            Self::Networking(least) => permissions.networking >= least,
-            Self::Ipc(name) => permissions.ipc.allows(name),
+            Self::Networking(least) => card.permissions.networking >= least,
+            Self::Ipc(name) => card.permissions.ipc.allows(name),
+            Self::Spawn => card.holds.contains(&Capability::Spawn),
         }
     }
 
-    /// What these permissions grant of that, as it stands in a Card.
-    fn found_in(self, permissions: &Permissions) -> String {
+    /// What this Card grants of that, as it stands there.
+    fn found_in(self, card: &Card) -> String {
         match self {
             Self::Nothing => String::new(),
-            Self::Networking(_) => format!("{:?}", permissions.networking.as_str()),
-            Self::Ipc(_) => format!("{:?}", permissions.ipc.allow),
+            Self::Networking(_) => format!("{:?}", card.permissions.networking.as_str()),
+            Self::Ipc(_) => format!("{:?}", card.permissions.ipc.allow),
+            Self::Spawn => {
+                let held: Vec<String> = card.holds.iter().map(ToString::to_string).collect();
+                format!("{held:?}")
+            }
         }
     }
 }
@@ -56,6 +64,7 @@ impl fmt::Display for Needs {
                 write!(f, "permissions.networking = {:?}", least.as_str())
             }
             Self::Ipc(name) => write!(f, "{name:?} in permissions.ipc.allow"),
+            Self::Spawn => f.write_str("\"Spawn\" in holds"),
         }
     }
 }
@@ -104,6 +113,12 @@ pub const GRANTS: &[Grant] = &[
     ),
     free("arje:ente/clock", ENTE, "reads the clocks"),
     free("arje:ente/timer", ENTE, "calls of the Ente itself, later"),
+    Grant {
+        interface: "arje:ente/supervisor",
+        version: ENTE,
+        needs: Needs::Spawn,
+        why: "sees, starts, stops, kills and removes any Ente; brings Cards to life that have no more than its own",
+    },
     free("arje:bus/types", ENTE, "types only"),
     Grant {
         interface: "arje:bus/bus",
@@ -243,7 +258,7 @@ pub fn markdown() -> String {
         let needs = match grant.needs {
             Needs::Nothing => "always granted".to_owned(),
             needs @ Needs::Networking(_) => format!("`{needs}` or more"),
-            needs @ Needs::Ipc(_) => format!("`{needs}`"),
+            needs @ (Needs::Ipc(_) | Needs::Spawn) => format!("`{needs}`"),
         };
         let row = format!(
             "| `{}@{major}.{minor}.{patch}` | {needs} | {} |\n",
@@ -273,15 +288,16 @@ using them. An interface that hands out authority needs a permission.
 
 const TAIL: &str = "
 An import may name any compatible version (same major; for 0.x the same minor). The exports that the host calls
-(`wasi:cli/run`, `arje:ente/service`, `wasi:http/incoming-handler`, `arje:bus/handler`) need no permission; `entry` names the one
-that it is driven by.
+(`wasi:cli/run`, `wasi:http/incoming-handler`, `arje:bus/handler`; of `arje:ente`: `service`, `health`, `timer-handler`,
+`supervisor-handler`) need no permission; `entry` names the one that it is driven by.
 
 An interface that the host does not have is granted by `requires`, if another Ente provides it: `{\"Wit\": \"acme:kv/store@1.2.0\"}`
 there allows the import of `acme:kv/store` in that version and in older compatible ones. Interfaces that hold nothing but types
 need nothing.
 
 `permissions.networking` also bounds what a socket may do: `loopback` binds and connects on loopback addresses only,
-`outbound` connects to anywhere and never listens, `full` does both anywhere. A socket in the Card's `listen` is the
-host's: on loopback it needs `loopback` or more, elsewhere `full`. `permissions.filesystem` bounds the
-Card's `preopens`: a folder with `\"ro\": true` needs `read-only`, any other `read-write`.
+`outbound` connects to anywhere and never listens, `full` does both anywhere. Host names are looked up in ASCII: one with
+other letters is an invalid argument, its punycode (`xn--…`) is not. A socket in the Card's `listen` is the host's: on
+loopback it needs `loopback` or more, elsewhere `full`. `permissions.filesystem` bounds the Card's `preopens`: a folder
+with `\"ro\": true` needs `read-only`, any other `read-write`.
 ";

@@ -106,21 +106,25 @@ pub fn summary(surplus: &[Surplus]) -> String {
         of_reason.map(|one| one.import.as_str()).collect()
     };
     // One setting each would grant all of its kind.
-    let settings: Vec<(String, Vec<&str>)> = [most_networking(surplus), ipc(surplus)]
-        .into_iter()
-        .flatten()
-        .map(|(needs, found)| {
-            let kind = std::mem::discriminant(&needs);
-            let of_kind = |reason: &SurplusReason| {
-                matches!(reason, SurplusReason::NotGranted { needs, .. }
+    let settings: Vec<(String, Vec<&str>)> = [
+        most_networking(surplus),
+        first(surplus, |needs| matches!(needs, Needs::Ipc(_))),
+        first(surplus, |needs| needs == Needs::Spawn),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|(needs, found)| {
+        let kind = std::mem::discriminant(&needs);
+        let of_kind = |reason: &SurplusReason| {
+            matches!(reason, SurplusReason::NotGranted { needs, .. }
                     if std::mem::discriminant(needs) == kind)
-            };
-            (
-                format!("it needs {needs}, found {found}, for"),
-                names(&of_kind),
-            )
-        })
-        .collect();
+        };
+        (
+            format!("it needs {needs}, found {found}, for"),
+            names(&of_kind),
+        )
+    })
+    .collect();
     let lacks = [
         (
             "this host has other versions of",
@@ -171,13 +175,12 @@ fn most_networking(surplus: &[Surplus]) -> Option<(Needs, &str)> {
     Some((Needs::Networking(least), granted))
 }
 
-/// The name that `permissions.ipc.allow` lacks, and what stands there.
-fn ipc(surplus: &[Surplus]) -> Option<(Needs, &str)> {
+/// The first need of a kind that one setting meets, and what stands there.
+fn first(surplus: &[Surplus], kind: impl Fn(Needs) -> bool) -> Option<(Needs, &str)> {
     surplus.iter().find_map(|one| match &one.reason {
-        SurplusReason::NotGranted {
-            needs: needs @ Needs::Ipc(_),
-            granted,
-        } => Some((*needs, granted.as_str())),
+        SurplusReason::NotGranted { needs, granted } if kind(*needs) => {
+            Some((*needs, granted.as_str()))
+        }
         _ => None,
     })
 }
@@ -197,10 +200,10 @@ fn some_of(names: &[&str], shown: usize) -> String {
 
 fn judge(card: &Card, import: &str) -> Option<Surplus> {
     let reason = match lookup(import) {
-        Some(grant) if grant.needs.granted_by(&card.permissions) => return None,
+        Some(grant) if grant.needs.granted_by(card) => return None,
         Some(grant) => SurplusReason::NotGranted {
             needs: grant.needs,
-            granted: grant.needs.found_in(&card.permissions),
+            granted: grant.needs.found_in(card),
         },
         None => match other_version(import) {
             Some(grant) => SurplusReason::Version(grant),

@@ -208,17 +208,19 @@ impl Actor {
         } else {
             None
         };
+        // Only a service is there when a timer comes due, or something happens.
+        let stays = payload.entry == Entry::Service;
         Ok(Ctx::new(
             self.output.clone(),
-            // Only a service is there when a timer comes due.
-            Timers::new(payload.entry == Entry::Service && loaded.exports.on_timer.is_some()),
+            Timers::new(stays && loaded.exports.on_timer.is_some()),
             Share::new(Arc::clone(&self.ledger), self.card.limits.tables),
             Arc::new(LaneSignal::default()),
             Peer::new(
                 Arc::clone(&self.host),
                 Arc::clone(&self.card),
                 self.incarnation,
-            ),
+            )
+            .hearing_events(stays && loaded.exports.on_event.is_some()),
             wasi,
         ))
     }

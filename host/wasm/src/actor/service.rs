@@ -11,6 +11,7 @@ use crate::exports::Service;
 use crate::loader::Loaded;
 use crate::succession::{Estate, Heir, Verdict, can_replace};
 use crate::trap::end_of;
+use arje_bus::Event;
 use arje_card::WasmPayload;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ enum Next {
     HandOver(Heir),
     Die,
     Timer(u64),
+    Event(Arc<Event>),
     Health,
     Invoke(Box<Invocation>),
 }
@@ -226,8 +228,8 @@ async fn serve(
 ) -> Result<(Box<Body>, Option<Messages>), End> {
     let mut check_at = health.map(|(_, every)| Instant::now() + every);
     let mut turn = Instant::now();
-    // Timers and calls take turns when both are there, so that neither starves the other.
-    let mut timers_first = false;
+    // Timers and events take turns with calls when both are there, so that neither starves the other.
+    let mut own_first = false;
     loop {
         // However much there is to do, others on this worker come in between. Not after every call: giving way looks
         // at timers and sockets, which takes longer than a short call does.
@@ -235,8 +237,8 @@ async fn serve(
             tokio::task::yield_now().await;
             turn = Instant::now();
         }
-        timers_first = !timers_first;
-        let next = match next(actor, &mut body, check_at, timers_first, &mut messages) {
+        own_first = !own_first;
+        let next = match next(actor, &mut body, check_at, own_first, &mut messages) {
             Some(next) => next,
             None => {
                 let (rested, next) = rest(actor, body, check_at, &mut messages).await?;
@@ -258,6 +260,7 @@ async fn serve(
                 return Err(End::Killed);
             }
             Next::Look => body,
+            Next::Event(event) => on_event(actor, loaded, body, event).await?,
             Next::Timer(token) => on_timer(actor, loaded, body, token).await?,
             Next::Invoke(invocation) => answer(actor, loaded, body, *invocation).await?,
             Next::Health => match health {
@@ -276,7 +279,7 @@ fn next(
     actor: &Actor,
     body: &mut Body,
     check_at: Option<Instant>,
-    timers_first: bool,
+    own_first: bool,
     messages: &mut Messages,
 ) -> Option<Next> {
     if actor.control.is_killed() {
@@ -292,13 +295,17 @@ fn next(
     if check_at.is_some_and(|at| at <= now) {
         return Some(Next::Health);
     }
-    if timers_first && let Some(token) = body.data_mut().timers.take_due(now) {
-        return Some(Next::Timer(token));
+    let mut own = || {
+        let timer = body.data_mut().timers.take_due(now).map(Next::Timer);
+        timer.or_else(|| actor.control.take_event().map(Next::Event))
+    };
+    if own_first && let Some(next) = own() {
+        return Some(next);
     }
     if let Ok(invocation) = messages.try_recv() {
         return Some(Next::Invoke(invocation));
     }
-    body.data_mut().timers.take_due(now).map(Next::Timer)
+    own()
 }
 
 /// Waits for something to do. Meanwhile callers find the body in the bay.
@@ -365,6 +372,20 @@ async fn on_timer(
         return Ok(body); // `timer.set` refuses without a handler, so no timer can be due
     };
     let job = Job::OnTimer(export, token);
+    let (body, _) = actor.call(body, job, Some(actor.call_deadline())).await?;
+    Ok(body)
+}
+
+async fn on_event(
+    actor: &Actor,
+    loaded: &Loaded,
+    body: Box<Body>,
+    event: Arc<Event>,
+) -> Result<Box<Body>, End> {
+    let Some(export) = loaded.exports.on_event else {
+        return Ok(body); // `supervisor.subscribe` refuses without a handler, so nothing can be told
+    };
+    let job = Job::OnEvent(export, event);
     let (body, _) = actor.call(body, job, Some(actor.call_deadline())).await?;
     Ok(body)
 }

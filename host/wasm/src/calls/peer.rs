@@ -21,6 +21,8 @@ pub(crate) struct Peer {
     /// Whom it answers.
     current: Option<Current>,
     bindings: Bindings,
+    /// Whether it exports `supervisor-handler`.
+    hears_events: bool,
 }
 
 /// The call that a component answers.
@@ -41,7 +43,21 @@ impl Peer {
             until: None,
             current: None,
             bindings: Bindings::default(),
+            hears_events: false,
         }
+    }
+
+    /// The same, which can be told of events or not.
+    pub(crate) fn hearing_events(self, hears_events: bool) -> Peer {
+        Peer {
+            hears_events,
+            ..self
+        }
+    }
+
+    /// Whether it can be told of events.
+    pub(crate) fn hears_events(&self) -> bool {
+        self.hears_events
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

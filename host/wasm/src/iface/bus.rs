@@ -112,7 +112,7 @@ struct CallInfo {
 #[derive(ComponentType, Lower, Clone, Copy, Debug)]
 #[component(enum)]
 #[repr(u8)]
-enum EnteState {
+pub(crate) enum EnteState {
     #[component(name = "declared")]
     Declared,
     #[component(name = "waiting")]
@@ -136,7 +136,7 @@ enum EnteState {
 /// `arje:ente/types.ente-info`
 #[derive(ComponentType, Lower, Clone, Debug)]
 #[component(record)]
-struct EnteInfo {
+pub(crate) struct EnteInfo {
     id: String,
     label: String,
     incarnation: u64,
@@ -176,10 +176,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>) -> Result<()> {
     )?;
     bus.func_wrap_async("list-entes", |store, (after,): (Option<String>,)| {
         let page = list(&store.data().peer, after.as_deref());
-        Box::new(async move {
-            let page = page.await.unwrap_or_default();
-            Ok((page.iter().map(EnteInfo::from).collect::<Vec<_>>(),))
-        })
+        Box::new(async move { Ok((page.await,)) })
     })?;
     bus.func_wrap("whoami", |store, ()| {
         Ok((Caller::from(&store.data().peer.caller()),))
@@ -223,7 +220,8 @@ fn own(peer: &Peer, capabilities: &[Capability]) -> Result<Vec<CardCapability>, 
     capabilities.iter().map(find).collect()
 }
 
-fn ask(peer: &Peer, ask: Ask) {
+/// Asks the core loop.
+pub(crate) fn ask(peer: &Peer, ask: Ask) {
     let (id, incarnation) = (peer.card().id, peer.incarnation());
     peer.shared().send(id, incarnation, EventKind::Asks(ask));
 }
@@ -262,12 +260,19 @@ async fn registered(asked: Asked) -> Registered {
     }
 }
 
-fn list(peer: &Peer, after: Option<&str>) -> oneshot::Receiver<Vec<Entry>> {
-    let (reply, page) = oneshot::channel();
+/// A page of all Entes.
+pub(crate) fn list(
+    peer: &Peer,
+    after: Option<&str>,
+) -> impl Future<Output = Vec<EnteInfo>> + Send + use<> {
+    let (reply, page) = oneshot::channel::<Vec<Entry>>();
     // What is no id is before every id, or it would end a listing in silence.
     let after = after.and_then(|text| text.parse::<Id>().ok());
     ask(peer, Ask::List { after, reply });
-    page
+    async move {
+        let page = page.await.unwrap_or_default();
+        page.iter().map(EnteInfo::from).collect()
+    }
 }
 
 impl From<&Who> for Caller {

@@ -4,5 +4,6 @@ pub(crate) mod bus;
 pub(crate) mod clock;
 pub(crate) mod http;
 pub(crate) mod log;
+pub(crate) mod supervisor;
 pub(crate) mod timer;
 pub(crate) mod wasi;

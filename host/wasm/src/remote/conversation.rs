@@ -116,6 +116,12 @@ impl<'a> Conversation<'a> {
                 self.ask(*call);
                 Ok(Next::Again)
             }
+            () = remote.control.told(), if self.phase.serves() && !self.out.is_full() => {
+                if let Some(event) = remote.control.take_event() {
+                    self.out.push(Command::Event(event).encode());
+                }
+                Ok(Next::Again)
+            }
             room = remote.output.room(), if self.line.is_some() => {
                 if let Some((level, text)) = self.line.take() {
                     remote.output.accept(level, text, room);

@@ -8,7 +8,7 @@ use crate::calls::{Asker, Call};
 use crate::event::{Ask, EventKind};
 use crate::host::Shared;
 use crate::wire::{Malformed, Question, Told, questions_at_once, within};
-use arje_bus::{Caller, IPC_NAME, Invoke};
+use arje_bus::{BusError, Caller, ErrorCode, IPC_NAME, Invoke};
 use arje_card::{Capability, Card};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -27,7 +27,8 @@ pub(super) struct Questions {
 
 impl Questions {
     pub(super) fn new(card: &Card) -> Questions {
-        let most = match card.permissions.ipc.allows(IPC_NAME) {
+        let may_ask = card.permissions.ipc.allows(IPC_NAME) || may_tend(card);
+        let most = match may_ask {
             true => questions_at_once(card),
             false => 0,
         };
@@ -78,13 +79,26 @@ impl Questions {
     }
 }
 
-/// Whether its Card lists what it announces. An honest worker has looked.
+/// Whether it is granted `arje:ente/supervisor`.
+fn may_tend(card: &Card) -> bool {
+    card.holds.contains(&Capability::Spawn)
+}
+
+/// Whether its Card allows the question, and lists what it announces. An honest worker has looked.
 fn check(card: &Card, question: &Question) -> Result<(), Malformed> {
+    let granted = match question {
+        Question::Tend(_) => may_tend(card),
+        Question::List(_) => true, // in both interfaces
+        _ => card.permissions.ipc.allows(IPC_NAME),
+    };
+    if !granted {
+        return Err(Malformed("a question that its Card does not allow"));
+    }
     let listed = |list: &[Capability]| list.iter().all(|one| card.provides.contains(one));
     let all = match question {
         Question::Announce(announce) => listed(&announce.capabilities),
         Question::Update(update) => listed(&update.adds) && listed(&update.removes),
-        Question::Invoke(_) | Question::List(_) => true,
+        Question::Invoke(_) | Question::List(_) | Question::Tend(_) => true,
     };
     match all {
         true => Ok(()),
@@ -105,6 +119,12 @@ async fn answer(host: &Arc<Shared>, card: Arc<Card>, incarnation: u64, question:
             let after = list.after;
             ask(Ask::List { after, reply });
             return Told::Page(page.await.unwrap_or_default());
+        }
+        Question::Tend(wish) => {
+            let (reply, answer) = oneshot::channel();
+            ask(Ask::Tend { wish, reply });
+            let nobody = |_| Err(BusError::new(ErrorCode::Failed, "nobody answers"));
+            return Told::Tended(answer.await.unwrap_or_else(nobody));
         }
         Question::Announce(announce) => Ask::Announce {
             capabilities: announce.capabilities,

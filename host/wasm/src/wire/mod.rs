@@ -9,6 +9,7 @@ mod body;
 mod frames;
 mod questions;
 mod socket;
+mod tend;
 
 pub use frames::Frames;
 pub(crate) use questions::sent;
@@ -19,9 +20,10 @@ use crate::control::StopReason;
 use crate::event::End;
 use crate::host::InvokeError;
 use crate::iface::log::Level;
-use arje_bus::{CallFrom, Invoke};
+use arje_bus::{CallFrom, Event, Invoke};
 use body::{Reader, Writer};
 use std::fmt;
+use std::sync::Arc;
 
 /// Longest frame to a worker, in bytes. It holds one Card, of a file of at most 4 MiB; as much
 /// again is left for the spaces of the canonical writer.
@@ -72,6 +74,8 @@ pub enum Command {
         /// What is asked, with what is left of its time.
         call: Invoke,
     },
+    /// Something that the component subscribed to.
+    Event(Arc<Event>),
     /// The answer to a question.
     Told {
         /// The question's.
@@ -137,6 +141,7 @@ const STOP: u8 = 2;
 const CALL: u8 = 3;
 const HANDLE: u8 = 4;
 const TOLD: u8 = 5;
+const EVENT: u8 = 7;
 
 const STARTED: u8 = 0x41;
 const READY: u8 = 0x42;
@@ -172,6 +177,7 @@ impl Command {
                 let writer = Writer::new(HANDLE).u64(*number);
                 questions::write_invoke(questions::write_caller(writer, caller), call).frame()
             }
+            Command::Event(event) => tend::write_event(Writer::new(EVENT), event).frame(),
             Command::Told { number, told } => told.write(Writer::new(TOLD).u64(*number)).frame(),
         }
     }
@@ -201,6 +207,7 @@ impl Command {
                 caller: questions::read_caller(&mut body)?,
                 call: questions::read_invoke(&mut body)?,
             },
+            EVENT => Command::Event(Arc::new(tend::read_event(&mut body)?)),
             TOLD => Command::Told {
                 number: body.u64()?,
                 told: Told::read(&mut body)?,

@@ -2,10 +2,11 @@
 //!
 //! The types are those of the bus; the encoding is the one of this wire, which is a fifth of the code.
 
-use super::Malformed;
 use super::body::{Reader, Writer, refused};
+use super::{Malformed, tend};
 use crate::calls::Call;
 use crate::event::EnteInfo;
+use crate::tend::{Tended, Wish};
 use arje_bus::limits::{MAX_NAMED, MAX_TEXT};
 use arje_bus::{
     Announce, CallError, CallFrom, CallOrigin, EnteState, Invoke, ListEntes, MAX_PAYLOAD, Process,
@@ -52,6 +53,8 @@ pub enum Question {
     Update(UpdateCapabilities),
     /// `bus.list-entes`
     List(ListEntes),
+    /// `arje:ente/supervisor`
+    Tend(Wish),
 }
 
 /// What PID 1 answers.
@@ -63,6 +66,8 @@ pub enum Told {
     Registered(Result<(), String>),
     /// To [`Question::List`].
     Page(Vec<EnteInfo>),
+    /// To [`Question::Tend`].
+    Tended(Tended),
 }
 
 const INVOKE: u8 = 0;
@@ -70,6 +75,7 @@ const ANNOUNCE: u8 = 1;
 const UPDATE: u8 = 2;
 const LIST: u8 = 3;
 const LIST_AFTER: u8 = 4;
+const TEND: u8 = 6;
 
 const INVOKED: u8 = 0;
 const REGISTERED: u8 = 1;
@@ -82,6 +88,7 @@ const PROVIDER_DIED: u8 = 7;
 const DEADLOCK: u8 = 8;
 const TOO_LARGE: u8 = 9;
 const REFUSED: u8 = 10;
+const TENDED: u8 = 16;
 
 impl Question {
     pub(super) fn write(&self, writer: Writer) -> Writer {
@@ -95,6 +102,7 @@ impl Question {
                 None => writer.u8(LIST),
                 Some(id) => writer.u8(LIST_AFTER).bytes(&id.to_bytes()),
             },
+            Question::Tend(wish) => tend::write_wish(writer.u8(TEND), wish),
         }
     }
 
@@ -111,6 +119,7 @@ impl Question {
             }),
             LIST => list(None),
             LIST_AFTER => list(Some(read_id(body)?)),
+            TEND => Question::Tend(tend::read_wish(body)?),
             _ => return Err(Malformed("no such question")),
         })
     }
@@ -124,6 +133,7 @@ impl Told {
             Told::Registered(Ok(())) => writer.u8(REGISTERED),
             Told::Registered(Err(why)) => writer.u8(NOT_REGISTERED).rest(why),
             Told::Page(entes) => write_page(writer.u8(PAGE_OF_ENTES), entes),
+            Told::Tended(tended) => tend::write_tended(writer.u8(TENDED), tended),
         }
     }
 
@@ -133,6 +143,7 @@ impl Told {
             REGISTERED => Told::Registered(Ok(())),
             NOT_REGISTERED => Told::Registered(Err(body.rest()?)),
             PAGE_OF_ENTES => Told::Page(read_page(body)?),
+            TENDED => Told::Tended(tend::read_tended(body)?),
             NO_PROVIDER => Told::Invoked(Err(CallError::NoProvider)),
             OVERLOADED => Told::Invoked(Err(CallError::Overloaded)),
             DEADLINE => Told::Invoked(Err(CallError::Deadline)),
@@ -220,14 +231,14 @@ pub(super) fn read_caller(body: &mut Reader<'_>) -> Result<CallFrom, Malformed> 
 }
 
 #[inline(never)]
-fn read_id(body: &mut Reader<'_>) -> Result<Id, Malformed> {
+pub(super) fn read_id(body: &mut Reader<'_>) -> Result<Id, Malformed> {
     let mut id = [0; 16];
     id.copy_from_slice(body.take(16)?);
     Ok(Id::from_bytes(id))
 }
 
 #[inline(never)]
-fn read_u32(body: &mut Reader<'_>) -> Result<u32, Malformed> {
+pub(super) fn read_u32(body: &mut Reader<'_>) -> Result<u32, Malformed> {
     u32::try_from(body.u64()?).map_err(|_| Malformed("a number that is too large"))
 }
 
@@ -239,7 +250,7 @@ const FAMILIES: [Netlink; 4] = [
 ];
 
 /// The place of a value in the list of all; each is in it.
-fn place<T: PartialEq>(of: &T, all: &[T]) -> u8 {
+pub(super) fn place<T: PartialEq>(of: &T, all: &[T]) -> u8 {
     all.iter().position(|one| one == of).unwrap_or_default() as u8
 }
 
@@ -317,6 +328,37 @@ const STATES: [EnteState; 9] = [
     EnteState::Failed,
 ];
 
+pub(super) fn write_state(writer: Writer, state: EnteState) -> Writer {
+    writer.u8(place(&state, &STATES))
+}
+
+#[inline(never)]
+pub(super) fn read_state(body: &mut Reader<'_>) -> Result<EnteState, Malformed> {
+    let state = STATES.get(body.u8()? as usize);
+    state.copied().ok_or(Malformed("no such state"))
+}
+
+#[inline(never)]
+pub(super) fn write_pin(writer: Writer, pin: Option<&Pin>) -> Writer {
+    match pin {
+        None => writer.u8(0),
+        Some(pin) => writer.u8(1).bytes(&pin.0),
+    }
+}
+
+#[inline(never)]
+pub(super) fn read_pin(body: &mut Reader<'_>) -> Result<Option<Pin>, Malformed> {
+    match body.u8()? {
+        0 => Ok(None),
+        1 => {
+            let mut pin = [0; 32];
+            pin.copy_from_slice(body.take(32)?);
+            Ok(Some(Pin(pin)))
+        }
+        _ => Err(Malformed("no such component")),
+    }
+}
+
 /// As many Entes as a page holds.
 fn write_page(mut writer: Writer, entes: &[EnteInfo]) -> Writer {
     for ente in entes {
@@ -328,11 +370,7 @@ fn write_page(mut writer: Writer, entes: &[EnteInfo]) -> Writer {
             .u64(ente.incarnation)
             .u8(place(&ente.state, &STATES))
             .u64(ente.pid.map_or(0, u64::from)); // no process has the number 0
-        writer = match &ente.pin {
-            None => writer.u8(0),
-            Some(pin) => writer.u8(1).bytes(&pin.0),
-        };
-        writer = write_list(writer, &provides);
+        writer = write_list(write_pin(writer, ente.pin.as_ref()), &provides);
         if writer.len() > PAGE {
             break; // one Ente beyond it, with 256 names of 512 bytes at most, is far from the longest command
         }
@@ -347,19 +385,9 @@ fn read_page(body: &mut Reader<'_>) -> Result<Vec<EnteInfo>, Malformed> {
             id: read_id(body)?,
             label: body.text()?.to_owned(),
             incarnation: body.u64()?,
-            state: *STATES
-                .get(body.u8()? as usize)
-                .ok_or(Malformed("no such state"))?,
+            state: read_state(body)?,
             pid: Some(read_u32(body)?).filter(|pid| *pid != 0),
-            pin: match body.u8()? {
-                0 => None,
-                1 => {
-                    let mut pin = [0; 32];
-                    pin.copy_from_slice(body.take(32)?);
-                    Some(Pin(pin))
-                }
-                _ => return Err(Malformed("no such component")),
-            },
+            pin: read_pin(body)?,
             provides: read_list(body)?,
         });
     }

@@ -102,6 +102,9 @@ fn questions() -> Vec<Question> {
         list(None),
         list(Some(Id::from_bytes([3; 16]))),
     ]
+    .into_iter()
+    .chain(tend::tests::wishes().into_iter().map(Question::Tend))
+    .collect()
 }
 
 fn told() -> Vec<Told> {
@@ -128,6 +131,9 @@ fn told() -> Vec<Told> {
         Told::Page(vec![]),
         Told::Page(vec![ente(1, None), ente(2, Some(77))]),
     ]
+    .into_iter()
+    .chain(tend::tests::tended().into_iter().map(Told::Tended))
+    .collect()
 }
 
 fn commands() -> Vec<Command> {
@@ -170,6 +176,7 @@ fn commands() -> Vec<Command> {
     ]
     .into_iter()
     .chain(told)
+    .chain(tend::tests::events())
     .collect()
 }
 

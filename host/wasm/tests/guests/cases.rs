@@ -5,6 +5,7 @@ use crate::calls::*;
 use crate::commands::*;
 use crate::deploy::*;
 use crate::rig::{self, Rig, card};
+use crate::tend::*;
 use crate::typed::*;
 use arje_wasm::{End, EventKind, InvokeError, StopReason};
 use std::thread;

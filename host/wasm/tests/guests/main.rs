@@ -16,4 +16,5 @@ mod deploy;
 mod http;
 mod place;
 mod rig;
+mod tend;
 mod typed;

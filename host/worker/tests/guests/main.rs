@@ -20,5 +20,7 @@ mod http;
 mod place;
 #[path = "../../../wasm/tests/guests/rig.rs"]
 mod rig;
+#[path = "../../../wasm/tests/guests/tend.rs"]
+mod tend;
 mod typed;
 mod worker;

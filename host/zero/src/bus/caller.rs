@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// A peer, as the kernel told of it when it connected.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The process that connected.
+    /// The process that connected; 0 for a component, which has no connection.
     pub pid: u32,
     /// Its effective user, in PID 1's user namespace.
     pub uid: u32,

@@ -22,10 +22,10 @@ mod view;
 
 pub use caller::{Caller, Member};
 pub use calls::{Destination, Outcome, Question, Waiter, deadline};
-pub use event::{Change, event};
+pub use event::{Change, Subscription, event};
 pub use limits::REQUEST_BATCH;
 pub use peer::Peer;
-pub use router::{Decision, Power, Share, Task, route};
+pub use router::{Decision, Power, Share, Task, changes, route};
 pub use spawn::may_spawn;
 pub use view::{Running, View, cause_text, note, short};
 
@@ -38,7 +38,6 @@ use arje_bus::{
 use arje_card::Id;
 use arje_supervisor::Millis;
 use connection::{Connection, Gone, Stage};
-use event::Subscription;
 use limits::{ACCEPT_BATCH, ACCEPT_PAUSE, MAX_SUBSCRIPTIONS};
 use log::Tail;
 use nix::errno::Errno;

@@ -79,6 +79,12 @@ pub enum Power {
     Halt,
 }
 
+/// Whether a request changes something.
+#[must_use]
+pub fn changes(request: &Request) -> bool {
+    Right::needed(request).is_some()
+}
+
 /// Decides. Everything but reading needs a right; reading is for everybody who was admitted.
 pub fn route(caller: &Caller, request: &Request, view: &View<'_>) -> Decision {
     decide(caller, request, view).unwrap_or_else(|error| Decision::Answer(Response::Error(error)))

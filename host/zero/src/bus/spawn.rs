@@ -40,7 +40,8 @@ pub fn may_spawn(caller: &Caller, owner_uid: u32, root: &Card) -> Result<(), Bus
     Ok(())
 }
 
-/// Whether its processes would be the user that asks.
+/// Whether its processes would be the user that asks. A component without a body has no user, so it brings no
+/// processes to life.
 fn runs_as(card: &Card, caller: &Caller, spawner: &Card, owner_uid: u32) -> bool {
     match (&card.payload, &spawner.soma.run_as) {
         (Payload::Virtual, _) => true,
@@ -62,6 +63,10 @@ fn excess(card: &Card, spawner: &Card) -> Option<&'static str> {
     // The network of a component is PID 1's, whichever one its spawner sees.
     let reaches_out =
         matches!(card.payload, Payload::Wasm(_)) && may.networking != Default::default();
+    // A component sees its preopens; a process sees whatever there is.
+    let sees_more = is_process
+        && matches!(spawner.payload, Payload::Wasm(_))
+        && may.filesystem != Default::default();
     let new_way = |name: &String| !has.ipc.allows(name);
     let (soma, own) = (&card.soma, &spawner.soma);
     let checks = [
@@ -70,7 +75,10 @@ fn excess(card: &Card, spawner: &Card) -> Option<&'static str> {
             "permissions.networking",
             may.networking > has.networking || reaches_out,
         ),
-        ("permissions.filesystem", may.filesystem > has.filesystem),
+        (
+            "permissions.filesystem",
+            may.filesystem > has.filesystem || sees_more,
+        ),
         ("permissions.ipc.allow", may.ipc.allow.iter().any(new_way)),
         ("permissions.processes", may.processes && !has.processes),
         (

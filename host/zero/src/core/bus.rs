@@ -93,9 +93,10 @@ impl Core {
     /// Tells subscribers of a change of state.
     pub(super) fn publish(&mut self, id: Id, incarnation: Incarnation, to: State, cause: &Cause) {
         let now = self.now();
-        let Some(bus) = self.bus.as_mut().filter(|bus| bus.has_subscribers()) else {
+        let on_bus = self.bus.as_ref().is_some_and(Bus::has_subscribers);
+        if !on_bus && self.hearers.is_empty() {
             return;
-        };
+        }
         let Some(card) = self.supervisor.card(id) else {
             return;
         };
@@ -108,7 +109,10 @@ impl Core {
             cause,
             text: bus::cause_text(&self.supervisor, cause),
         });
-        bus.publish(&event, now);
+        self.tell_components(&event);
+        if let Some(bus) = &mut self.bus {
+            bus.publish(&event, now);
+        }
     }
 
     fn answer(&mut self, token: u64, caller: &Caller, frame: RequestFrame) {
@@ -145,7 +149,7 @@ impl Core {
     }
 
     /// A task that changes something, in words; nothing for one that only reads.
-    fn describe(&self, task: &Task) -> Option<String> {
+    pub(super) fn describe(&self, task: &Task) -> Option<String> {
         let of = |id: &Id| {
             let card = self.supervisor.card(*id);
             card.map_or_else(|| id.to_string(), |card| card.label.clone())
@@ -202,7 +206,7 @@ impl Core {
     }
 
     /// None if the answer comes later.
-    fn perform(
+    pub(super) fn perform(
         &mut self,
         token: u64,
         serial: u32,
@@ -283,6 +287,9 @@ impl Core {
 pub(super) fn log(caller: &Caller, what: &str) {
     let (pid, uid) = (caller.pid, caller.uid);
     match &caller.ente {
+        Some(member) if pid == 0 => {
+            tracing::info!("{what}, asked for by component {}", member.card.label);
+        }
         Some(member) => tracing::info!(
             "bus: {what}, asked for by pid {pid}, user {uid}, of Ente {}",
             member.card.label

@@ -54,6 +54,10 @@ impl Core {
                 let done = self.report(who, Report::Capabilities { adds, removes });
                 drop(reply.send(done));
             }
+            Ask::Tend { wish, reply } => {
+                let tended = self.tend(who, wish);
+                drop(reply.send(tended));
+            }
             Ask::List { after, reply } => drop(reply.send(self.entes_after(after))),
         }
     }

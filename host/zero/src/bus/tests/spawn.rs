@@ -176,3 +176,36 @@ fn who_is_unrestricted_spawns_anything_and_nobody_becomes_it() {
     // Without any right it does not get here; if it did, it would end here.
     assert!(may_spawn(&user(1000), 0, &free).is_err());
 }
+
+#[test]
+fn a_component_brings_no_process_to_life_that_sees_files_or_has_a_user_of_its_own() {
+    let component = |body: bool| {
+        let spawner = spawner();
+        Arc::new(Card {
+            payload: wasm(vec![]),
+            soma: match body {
+                true => spawner.soma.clone(),
+                false => arje_card::Soma::default(),
+            },
+            ..Card::clone(&spawner)
+        })
+    };
+    let with_body = component(true);
+    let mut process = Card::clone(&spawner());
+    process.label = "process".into();
+    let caller = member(&with_body, NOBODY);
+    let of_files = refusal(&caller, &process);
+    assert_eq!(of_files.as_deref(), Some("permissions.filesystem"));
+    process.permissions.filesystem = Filesystem::None;
+    assert_eq!(refusal(&caller, &process), None);
+    // Without a body it is nobody.
+    let without = component(false);
+    process.soma = arje_card::Soma::default();
+    for caller in [member(&without, u32::MAX), member(&without, NOBODY)] {
+        let of_user = refusal(&caller, &process);
+        assert_eq!(of_user.as_deref(), Some("soma.run_as"));
+    }
+    let mut child = Card::clone(&without);
+    child.permissions = arje_card::Permissions::default();
+    assert_eq!(refusal(&member(&without, u32::MAX), &child), None);
+}

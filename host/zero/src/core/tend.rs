@@ -1,0 +1,170 @@
+//! What components ask of the supervisor, and the events that they hear of: the bus's requests and rules, for callers
+//! that have no connection.
+
+use super::Core;
+use super::bus::{log, refused};
+use super::notify::Alive;
+use crate::bus::{self, Caller, Decision, Member, Subscription, Task, View};
+use crate::natives::Who;
+use arje_bus::{
+    BusError, ErrorCode, Event, Filter, KillEnte, Request, Response, RunCard, StopEnte, Subscribe,
+};
+use arje_card::{Card, Id, Pin};
+use arje_wasm::{EnteStatus, Tended, Wish};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Components that hear of events. Each costs something with every event; those that tend a system are few.
+const MAX_HEARERS: usize = 64;
+
+/// The user of whoever is no process: nobody's, as user 65534 is somebody's.
+const NO_USER: u32 = u32::MAX;
+
+/// Components that hear of events, and of which.
+#[derive(Default)]
+pub(super) struct Hearers(BTreeMap<(Id, u64), Subscription>);
+
+impl Hearers {
+    /// Whether anybody would hear an event.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Core {
+    /// Does what a component wants, if it may.
+    pub(super) fn tend(&mut self, who: Who, wish: Wish) -> Tended {
+        let Some(card) = self.supervisor.card(who.id).cloned() else {
+            return Err(refused("the Ente that asks is no more".to_owned()));
+        };
+        let Some(request) = request(wish) else {
+            self.hearers.0.remove(&(who.id, who.incarnation));
+            self.bodies.forget_events(who.id, who.incarnation);
+            return Ok(None);
+        };
+        let mut acts_as = who.incarnation;
+        if self.is_successor(who) {
+            if bus::changes(&request) {
+                let why = "it has not taken the place of the module before yet";
+                return Err(refused(why.to_owned()));
+            }
+            // It may look as the one may whose place it is to take.
+            let status = self.supervisor.status(who.id);
+            acts_as = status.map_or(acts_as, |status| status.incarnation);
+        }
+        let caller = self.component(card, acts_as);
+        self.tend_as(&caller, who, request)
+    }
+
+    /// A component as one that asks. What it may is decided by its Card.
+    fn component(&self, card: Arc<Card>, incarnation: u64) -> Caller {
+        let (uid, gid) = match (card.soma.is_off(), &card.soma.run_as) {
+            (true, _) => (NO_USER, NO_USER),
+            (false, None) => (self.owner_uid, self.owner_uid),
+            (false, Some(user)) => (user.uid, user.gid),
+        };
+        Caller {
+            pid: 0,
+            uid,
+            gid,
+            ente: Some(Member { card, incarnation }),
+        }
+    }
+
+    fn tend_as(&mut self, caller: &Caller, who: Who, request: Request) -> Tended {
+        let running = Alive {
+            bodies: &self.bodies,
+            notify: &self.notify,
+        };
+        let view = View {
+            supervisor: &self.supervisor,
+            running: &running,
+            now: self.now(),
+            owner_uid: self.owner_uid,
+        };
+        match (bus::route(caller, &request, &view), request) {
+            (Decision::Answer(Response::Status(status)), _) => Ok(Some(Box::new(told(*status)))),
+            (Decision::Answer(Response::Error(error)), _) => Err(error),
+            (Decision::Allow, Request::RunCard(run)) => {
+                self.run_card(caller, &run.card).map(|()| None)
+            }
+            (Decision::Do(Task::Subscribe(of, kinds)), _) => self.hear(who, of, kinds),
+            (Decision::Do(task @ (Task::Command(..) | Task::Signal(..))), _) => {
+                if let Some(what) = self.describe(&task) {
+                    log(caller, &what);
+                }
+                self.perform(0, 0, task).map(|_| None)
+            }
+            _ => Err(BusError::new(
+                ErrorCode::Unsupported,
+                "no component can ask for that",
+            )),
+        }
+    }
+
+    fn hear(&mut self, who: Who, of: Option<Id>, kinds: u64) -> Tended {
+        let key = (who.id, who.incarnation);
+        if self.hearers.0.len() >= MAX_HEARERS && !self.hearers.0.contains_key(&key) {
+            let message = format!("{MAX_HEARERS} components hear of events, which is the most");
+            return Err(BusError::new(ErrorCode::Busy, message));
+        }
+        let subscription = Subscription::new(0, of, kinds);
+        self.hearers.0.insert(key, subscription);
+        Ok(None)
+    }
+
+    /// The life of an incarnation is over: it hears nothing any more.
+    pub(super) fn hears_no_more(&mut self, who: Who) {
+        self.hearers.0.remove(&(who.id, who.incarnation));
+    }
+
+    /// Tells components of a change of state.
+    pub(super) fn tell_components(&self, event: &Event) {
+        let wants = |(_, it): &(&(Id, u64), &Subscription)| it.wants(event);
+        let mut hearers = self.hearers.0.iter().filter(wants).peekable();
+        if hearers.peek().is_none() {
+            return;
+        }
+        let event = Arc::new(event.clone());
+        for ((id, incarnation), _) in hearers {
+            self.bodies.tell_component(*id, *incarnation, &event);
+        }
+    }
+}
+
+/// The request of the bus that a wish is; none for the one that the bus does not have.
+fn request(wish: Wish) -> Option<Request> {
+    Some(match wish {
+        Wish::Status(target) => Request::EnteStatus(target),
+        Wish::Spawn(card) => Request::RunCard(RunCard { card }),
+        Wish::Start(target) => Request::Start(target),
+        Wish::Stop(target) => Request::Stop(StopEnte { target, now: false }),
+        Wish::Restart(target) => Request::Restart(target),
+        Wish::Kill(target, signal) => Request::KillEnte(KillEnte { target, signal }),
+        Wish::Remove(target) => Request::Remove(target),
+        Wish::Subscribe(target) => Request::Subscribe(Subscribe {
+            filter: Filter {
+                target,
+                kinds: None,
+            },
+        }),
+        Wish::Unsubscribe => return None,
+    })
+}
+
+fn told(status: arje_bus::EnteStatus) -> EnteStatus {
+    let summary = status.summary;
+    EnteStatus {
+        id: summary.id,
+        label: summary.label,
+        state: summary.state,
+        since_ms: summary.since_ms,
+        wanted: summary.wanted,
+        incarnation: summary.incarnation,
+        restarts: summary.restarts,
+        pid: summary.pid,
+        pin: summary.pin.map(Pin),
+        held_by: summary.held_by,
+        last_exit: status.last_exit,
+    }
+}
