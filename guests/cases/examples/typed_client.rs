@@ -88,7 +88,17 @@ impl exports::arje::test::calls::Guest for Case {
                 .unwrap_or_default()
                 .into_bytes(),
             "die" => shapes::die().err().unwrap_or_default().into_bytes(),
+            // A text of so many bytes that goes there, and comes back with more about it.
+            "long" => match shapes::fail(&"x".repeat(number() as usize)) {
+                Err(Failure::Mine(text)) => text.len().to_string().into_bytes(),
+                other => other
+                    .map_err(failure)
+                    .err()
+                    .unwrap_or_default()
+                    .into_bytes(),
+            },
             "who" => shapes::who().into_bytes(),
+            "back" => shapes::back(number() as u16).into_bytes(),
             _ => b"what?".to_vec(),
         }
     }

@@ -6,7 +6,7 @@ extern crate alloc;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use arje_sdk::{CardInfo, Service, bus, clock, freestanding, service};
+use arje_sdk::{Capability, CardInfo, Endpoint, Service, bus, clock, freestanding, service};
 use core::time::Duration;
 
 wit_bindgen::generate!({ path: ["wit", "wit-shapes"], world: "test:shapes/typed-provider", generate_all });
@@ -72,6 +72,15 @@ impl Guest for Case {
             ),
             None => String::new(),
         }
+    }
+
+    fn back(endpoint: u16) -> String {
+        let endpoint = Capability::Endpoint(Endpoint {
+            high: 0x7e57_0000_0000_0000, // as `bus_peer` has them
+            low: 0,
+            version: endpoint,
+        });
+        format!("{:?}", bus::invoke(&endpoint, b""))
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! What a process can be confined to is not here: the crate that starts processes knows it.
 
-use crate::{Capability, CapabilitySet, Card, Entry, ListenOn, Payload, Readiness, WasmPayload};
+use crate::{Card, Entry, ListenOn, Payload, Readiness, WasmPayload};
 
 /// Most sockets that are handed to the process of a component.
 const MAX_WORKER_SOCKETS: usize = 64;
@@ -57,15 +57,6 @@ fn component(card: &Card, payload: &WasmPayload) -> Vec<String> {
              \"wit-v1\" to permissions.ipc.allow, or leave it out, and a service is Ready when its `start` returned",
         ),
         (
-            !card.soma.is_off()
-                && types(&card.provides)
-                    .chain(types(&card.requires))
-                    .next()
-                    .is_some(),
-            "soma: this version does not connect a component with a body to typed services; remove it, or \
-             {\"Wit\": …} from provides and requires",
-        ),
-        (
             card.liveness_ms.is_some() && payload.entry != Entry::Service,
             "liveness_ms: only a component with the entry `service` can be asked for its health; remove it",
         ),
@@ -84,11 +75,6 @@ fn component(card: &Card, payload: &WasmPayload) -> Vec<String> {
     ];
     let set = refused.into_iter().filter(|(wanted, _)| *wanted);
     set.map(|(_, why)| why.to_owned()).collect()
-}
-
-/// The typed services among capabilities.
-fn types(all: &CapabilitySet) -> impl Iterator<Item = &Capability> {
-    all.iter().filter(|one| matches!(one, Capability::Wit(_)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! How the core loop reaches a running incarnation without waiting for it.
 
 use crate::calls::bay::Bay;
+use crate::calls::face::{Answering, Face};
 use crate::loader::Loaded;
 use crate::succession::Heir;
 use crate::tend::Inbox;
@@ -54,6 +55,8 @@ pub(crate) struct Control {
     changed: Notify,
     /// Its component, once it is loaded.
     loaded: OnceLock<Arc<Loaded>>,
+    /// The types of its component, if that is in a worker process and has to do with typed services.
+    face: OnceLock<Arc<Face>>,
     /// Where a service stands between calls.
     pub(crate) bay: Bay,
     /// Who wants its place; to be looked at when `has_heir` says so.
@@ -89,6 +92,23 @@ impl Control {
 
     pub(crate) fn loaded(&self) -> Option<Arc<Loaded>> {
         self.loaded.get().cloned()
+    }
+
+    /// Notes the types of its component, which is in a worker process.
+    pub(crate) fn note_face(&self, face: Arc<Face>) {
+        let _ = self.face.set(face); // as above
+    }
+
+    pub(crate) fn face(&self) -> Option<&Arc<Face>> {
+        self.face.get()
+    }
+
+    /// Its component, for those who call it by type.
+    pub(crate) fn answering(&self) -> Option<Answering> {
+        match self.loaded.get() {
+            Some(loaded) => Some(Answering::Here(Arc::clone(loaded))),
+            None => self.face.get().cloned().map(Answering::There),
+        }
     }
 
     /// Asks for the place of this incarnation. Who asks is told when it ends before it has heard of that: `heir` is

@@ -15,7 +15,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 /// Most bytes that the host copies out of a component in one call, such as a chunk of a file. A
 /// call that brings more traps; it bounds what the host allocates for a guest.
-const MAX_CALL_BYTES: usize = 16 * 1024 * 1024;
+pub(crate) const MAX_CALL_BYTES: usize = 16 * 1024 * 1024;
 
 /// Handles to host resources (streams, descriptors, pollables) of one component.
 const MAX_HANDLES: usize = 4096;

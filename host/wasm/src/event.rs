@@ -61,6 +61,15 @@ pub enum Ask {
         /// The provider's answer.
         reply: oneshot::Sender<Result<Vec<u8>, CallError>>,
     },
+    /// A call of a function of a typed service, by a component in a worker process; in PID 1 nobody asks this.
+    Typed {
+        /// The number of the function among those of the import that the call's capability names.
+        function: u64,
+        /// The call; its payload are the values.
+        call: Call,
+        /// The values that it returned.
+        reply: oneshot::Sender<Result<Vec<u8>, NoAnswer>>,
+    },
     /// `bus.announce`: all of these are in its Card's `provides`.
     Announce {
         /// What it announces.
@@ -91,6 +100,15 @@ pub enum Ask {
         /// What came of it.
         reply: oneshot::Sender<Tended>,
     },
+}
+
+/// Why a typed call has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// As any other call.
+    Call(CallError),
+    /// The provider means something else by it; the text has both types.
+    Differs(String),
 }
 
 /// An Ente as components see it (`arje:ente/types.ente-info`).

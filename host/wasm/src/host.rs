@@ -3,8 +3,9 @@
 mod error;
 
 use crate::actor::{self, Actor, Birth};
+use crate::calls::Mailbox;
+use crate::calls::face::Answering;
 use crate::calls::waits::Waits;
-use crate::calls::{Answer, Asker, Call, Mailbox, Work};
 use crate::control::{Control, StopReason};
 use crate::event::{Event, EventKind};
 use crate::lane::Lanes;
@@ -15,7 +16,7 @@ use crate::remote::Remote;
 use crate::sealed::SealedModule;
 use crate::ticker::Ticker;
 use crate::vigil::Vigil;
-use arje_bus::{CallError, Routes};
+use arje_bus::Routes;
 use arje_card::{Card, Id};
 use arje_store::Store;
 use std::collections::HashMap;
@@ -58,7 +59,7 @@ pub struct StartRequest {
 
 /// Runs Wasm Entes.
 pub struct Host {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     events: Mutex<Receiver<Event>>,
 }
 
@@ -297,71 +298,6 @@ impl Host {
         self.events().recv_timeout(at_most).ok()
     }
 
-    /// Calls an exported function `(list<u8>) -> list<u8>` of a running service, by its full name.
-    /// Calls of one Ente are answered one after the other, in the order in which they came. For the host's owner;
-    /// Entes call each other by capability.
-    ///
-    /// # Errors
-    ///
-    /// See [`InvokeError`]. A call that traps or takes longer than `limits.call_ms` ends the
-    /// provider, and is answered with [`InvokeError::ProviderDied`].
-    pub async fn invoke(
-        &self,
-        ente: Id,
-        function: &str,
-        payload: Vec<u8>,
-    ) -> Result<Vec<u8>, InvokeError> {
-        let work = Work::Function {
-            name: function.into(),
-            payload,
-        };
-        self.bytes(ente, work).await
-    }
-
-    /// Has a component answer a call, however long that takes: in a worker process, whose PID 1 tells the caller when
-    /// its time is over.
-    ///
-    /// # Errors
-    ///
-    /// As [`invoke`](Self::invoke).
-    pub async fn answer(&self, ente: Id, call: Call) -> Result<Vec<u8>, InvokeError> {
-        self.bytes(ente, Work::Handle(call)).await
-    }
-
-    async fn bytes(&self, ente: Id, work: Work) -> Result<Vec<u8>, InvokeError> {
-        let answer = self.shared.post(ente, work)?.await;
-        match answer.unwrap_or(Err(InvokeError::ProviderDied))? {
-            Answer::Bytes(bytes) => Ok(bytes),
-            Answer::Values(_) => Err(InvokeError::ProviderDied), // nobody answers bytes so
-        }
-    }
-
-    /// Makes a call for somebody outside of components: a process on the bus. Never waits; `then` gets the answer
-    /// on a worker thread, exactly once.
-    pub fn deliver(
-        &self,
-        to: Id,
-        call: Call,
-        then: impl FnOnce(Result<Vec<u8>, CallError>) + Send + 'static,
-    ) {
-        let shared = Arc::clone(&self.shared);
-        // In the order in which they come: into the mailbox here, and not when a worker gets round to it.
-        let deadline = call.deadline;
-        let posted = shared.post_call(to, call);
-        self.shared.lanes.handle().spawn(async move {
-            then(match posted {
-                Ok(answer) => shared.bytes_of(answer, deadline).await,
-                Err(error) => Err(error),
-            });
-        });
-    }
-
-    /// The host's side of calls between components, for those who measure it.
-    #[doc(hidden)]
-    pub async fn call(&self, call: Call) -> Result<Vec<u8>, CallError> {
-        self.shared.invoke(&Asker::default(), call).await
-    }
-
     /// The engine's worker threads, for callers of [`invoke`](Self::invoke).
     #[must_use]
     pub fn workers(&self) -> &tokio::runtime::Handle {
@@ -454,6 +390,11 @@ impl Shared {
     /// The component of the incarnation that lives in this process.
     pub(crate) fn loaded(&self, ente: Id) -> Option<Arc<Loaded>> {
         self.living().get(&ente)?.control.loaded()
+    }
+
+    /// The component of the incarnation that lives, for those who call it by type.
+    pub(crate) fn answering(&self, ente: Id) -> Option<Answering> {
+        self.living().get(&ente)?.control.answering()
     }
 
     fn coming(&self) -> MutexGuard<'_, HashMap<Id, Living>> {

@@ -47,7 +47,7 @@ pub mod wire;
 
 pub use calls::Call;
 pub use control::StopReason;
-pub use event::{Ask, End, EnteInfo, Event, EventKind};
+pub use event::{Ask, End, EnteInfo, Event, EventKind, NoAnswer};
 pub use host::{Host, HostConfig, InvokeError, NotRunning, StartRequest};
 pub use iface::log::Level;
 pub use linker::linked_interfaces;

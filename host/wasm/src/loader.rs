@@ -1,5 +1,6 @@
 //! From a pin to something that can be instantiated: verify, load, link — once per module.
 
+use crate::calls::face::{Face, speaks_types};
 use crate::calls::typed::{self, TypedImport};
 use crate::ctx::Ctx;
 use crate::exports::Exports;
@@ -165,14 +166,23 @@ impl Loader {
         self.link(pin, &artifact).map(Arc::new)
     }
 
-    /// The verified bytes of a module's artifact, sealed, for another process. Reading, hashing and
-    /// copying them is left to a thread of its own.
-    pub(crate) async fn sealed(self: &Arc<Self>, pin: &Pin) -> Result<OwnedFd, LoadError> {
-        let (this, pin) = (Arc::clone(self), *pin);
+    /// The verified bytes of a module's artifact, sealed, for another process, and its types, if the Card has to do with
+    /// typed services. Reading, hashing and copying them is left to a thread of its own.
+    pub(crate) async fn sealed(
+        self: &Arc<Self>,
+        pin: &Pin,
+        card: &Arc<Card>,
+    ) -> Result<(OwnedFd, Option<Arc<Face>>), LoadError> {
+        let (this, pin, card) = (Arc::clone(self), *pin, Arc::clone(card));
         let sealing = move || {
             let bytes = this.source.artifact(&pin)?;
-            seal(&bytes)
-                .map_err(|error| LoadError(format!("module {pin}: cannot seal it: {error}")))
+            let sealed = seal(&bytes)
+                .map_err(|error| LoadError(format!("module {pin}: cannot seal it: {error}")))?;
+            let face = match speaks_types(&card) {
+                true => Some(Arc::new(Face::of(&this.component(&pin, &bytes)?, &card))),
+                false => None,
+            };
+            Ok((sealed, face))
         };
         tokio::task::spawn_blocking(sealing)
             .await
@@ -230,13 +240,17 @@ impl Loader {
         supplied.map(|(name, _)| name.to_owned()).collect()
     }
 
-    fn link(&self, pin: &Pin, artifact: &[u8]) -> Result<Loaded, LoadError> {
+    fn component(&self, pin: &Pin, artifact: &[u8]) -> Result<Component, LoadError> {
         // SAFETY: an artifact is native code, so loading it is trusting it. These are the very
         // bytes that the store hashed and found in an index it trusts: `Source::artifact` gives no
         // others, or, in a worker process, those of whose seal and origin the maker of the
         // `SealedModule` vouched. wasmtime itself refuses an artifact for another engine or version.
-        let component = unsafe { Component::deserialize(&self.engine, artifact) }
-            .map_err(|error| LoadError(format!("module {pin}: {}", one_line(&error))))?;
+        unsafe { Component::deserialize(&self.engine, artifact) }
+            .map_err(|error| LoadError(format!("module {pin}: {}", one_line(&error))))
+    }
+
+    fn link(&self, pin: &Pin, artifact: &[u8]) -> Result<Loaded, LoadError> {
+        let component = self.component(pin, artifact)?;
         let imports = self.supplied(&component);
         let interfaces = imports.iter().filter_map(|name| name.split('@').next());
         let (typed, cannot) = match typed::imports_of(&self.engine, &component, is_hosts) {

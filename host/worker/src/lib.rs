@@ -71,6 +71,7 @@ fn run() -> Result<std::convert::Infallible, String> {
             let answer = match asked {
                 Asked::Function(name, payload) => host.invoke(id, &name, payload).await,
                 Asked::Handler(call) => host.answer(id, call).await,
+                Asked::Typed(function, call) => host.answer_typed(id, &function, call).await,
             };
             answers.send(number, answer);
         });
@@ -93,6 +94,12 @@ fn run() -> Result<std::convert::Infallible, String> {
         Command::Event(event) => {
             let _ = host.tell(id, incarnation, &event); // as above
         }
+        Command::Typed {
+            number,
+            function,
+            caller,
+            call,
+        } => answer(number, Asked::Typed(function, received(caller, call))),
         Command::Told { number, told } => {
             if questions.unsubscribes(number) {
                 host.forget_events(id, incarnation);
@@ -112,6 +119,8 @@ enum Asked {
     Function(String, Vec<u8>),
     /// Its handler.
     Handler(Call),
+    /// A function of a typed service.
+    Typed(String, Call),
 }
 
 /// Makes the host and starts the component in it.

@@ -7,7 +7,7 @@ use arje_bus::limits::{MAX_NAMED, MAX_TEXT};
 use arje_bus::{Announce, CallError, Invoke, ListEntes, UpdateCapabilities};
 use arje_card::{Capability, Card};
 use arje_wasm::wire::{Question, Report, Told, can_name, left_ms, questions_at_once};
-use arje_wasm::{Ask, EnteInfo, Tended, Wish};
+use arje_wasm::{Ask, Call, EnteInfo, NoAnswer, Tended, Wish};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot::Sender;
@@ -30,6 +30,7 @@ struct State {
 /// Who waits.
 enum Asker {
     Call(Sender<Result<Vec<u8>, CallError>>),
+    Typed(Sender<Result<Vec<u8>, NoAnswer>>),
     Registration(Sender<Result<(), String>>),
     Page(Sender<Vec<EnteInfo>>),
     Tender(Sender<Tended>),
@@ -64,6 +65,12 @@ impl Questions {
         let (_, asker) = state.under_way.swap_remove(place);
         match (asker, told) {
             (Asker::Call(reply), Told::Invoked(answer)) => drop(reply.send(answer)),
+            (Asker::Typed(reply), Told::Invoked(answer)) => {
+                drop(reply.send(answer.map_err(NoAnswer::Call)));
+            }
+            (Asker::Typed(reply), Told::Differs(why)) => {
+                drop(reply.send(Err(NoAnswer::Differs(why))));
+            }
             (Asker::Registration(reply), Told::Registered(answer)) => drop(reply.send(answer)),
             (Asker::Page(reply), Told::Page(page)) => drop(reply.send(page)),
             (Asker::Tender(reply) | Asker::Unsubscriber(reply), Told::Tended(tended)) => {
@@ -112,6 +119,7 @@ impl State {
 fn is_given_up(ask: &Ask) -> bool {
     match ask {
         Ask::Invoke { reply, .. } => reply.is_closed(),
+        Ask::Typed { reply, .. } => reply.is_closed(),
         Ask::Announce { reply, .. } | Ask::Update { reply, .. } => reply.is_closed(),
         Ask::List { reply, .. } => reply.is_closed(),
         Ask::Tend { reply, .. } => reply.is_closed(),
@@ -126,12 +134,19 @@ fn question(ask: Ask) -> Option<(Question, Asker)> {
                 let _ = reply.send(Err(CallError::NoProvider)); // it may have given up
                 return None;
             }
-            let invoke = Invoke {
-                capability: call.capability,
-                payload: call.payload,
-                deadline_ms: left_ms(call.deadline),
-            };
-            (Question::Invoke(invoke), Asker::Call(reply))
+            (Question::Invoke(invoke(call)), Asker::Call(reply))
+        }
+        Ask::Typed {
+            function,
+            call,
+            reply,
+        } => {
+            if !can_name(&call.capability) {
+                let _ = reply.send(Err(NoAnswer::Call(CallError::NoProvider))); // as above
+                return None;
+            }
+            let call = invoke(call);
+            (Question::Typed { function, call }, Asker::Typed(reply))
         }
         Ask::Announce {
             capabilities,
@@ -163,6 +178,15 @@ fn question(ask: Ask) -> Option<(Question, Asker)> {
         }
         Ask::List { after, reply } => (Question::List(ListEntes { after }), Asker::Page(reply)),
     })
+}
+
+/// The call as it is sent; PID 1 knows who calls.
+fn invoke(call: Call) -> Invoke {
+    Invoke {
+        capability: call.capability,
+        payload: call.payload,
+        deadline_ms: left_ms(call.deadline),
+    }
 }
 
 fn refuse(reply: Sender<Result<(), String>>, why: String) -> Option<(Question, Asker)> {

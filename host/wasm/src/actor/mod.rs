@@ -8,8 +8,8 @@ pub(crate) mod sockets;
 
 use crate::body::{self, Body, Job, Reply};
 use crate::calls::Invocation;
+use crate::calls::binding;
 use crate::calls::peer::{Current, Peer};
-use crate::calls::typed;
 use crate::control::Control;
 use crate::ctx::{Ctx, Wasi};
 use crate::event::{End, EventKind};
@@ -228,7 +228,7 @@ impl Actor {
     /// Makes an instance; its start sections run under the deadline for a call.
     async fn instantiate(&self, payload: &WasmPayload, loaded: &Loaded) -> Result<Box<Body>, End> {
         let pre: InstancePre<Ctx> = loaded.granted(&self.card)?.clone();
-        typed::check(&self.host, &loaded.typed).map_err(End::Refused)?;
+        binding::check(&self.host, &loaded.typed).map_err(End::Refused)?;
         let ctx = self.ctx(payload, loaded)?;
         let signal = Arc::clone(&ctx.signal);
         let store = ctx.into_store(self.host.loader.engine(), Arc::clone(&self.host.ticker));

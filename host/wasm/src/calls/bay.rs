@@ -6,6 +6,7 @@
 //! once, because it waits for something or computes for long, it goes to the service's own task as it is, which carries
 //! it on under the service's own deadline. So does a failure: how a life ends is that task's to tell.
 
+use super::values::Values;
 use super::{Answer, Answers, Call, Reply as To, Work};
 use crate::body::{Body, Job, Reply, perform};
 use crate::calls::peer::Current;
@@ -241,7 +242,7 @@ impl Shared {
 pub(crate) fn answer_of(reply: Reply) -> Result<Answer, InvokeError> {
     match reply {
         Reply::Bytes(bytes) => Ok(Answer::Bytes(bytes)),
-        Reply::Values(values) => Ok(Answer::Values(values)),
+        Reply::Values(values) => Ok(Answer::Values(Values::Here(values))),
         Reply::Refused(error) => Err(InvokeError::Refused(error)),
         Reply::Done | Reply::Failed(_) => Err(InvokeError::ProviderDied), // no call ends so
     }
@@ -263,15 +264,13 @@ pub(crate) fn job(loaded: &Loaded, work: Work) -> Result<(Job, Option<Current>),
             (Job::Handle(handle, call), Some(current))
         }
         Work::Typed(call) => {
-            let function = call.function_in(loaded).map_err(|why| {
-                InvokeError::Refused(HandlerError::Failed(why)) // the caller's own affair
-            })?;
             let current = Current {
-                caller: call.caller,
-                capability: call.capability,
+                caller: call.caller.clone(),
+                capability: call.capability.clone(),
                 deadline: call.deadline,
             };
-            let job = Job::Typed(function, call.params, call.results);
+            let (function, params, results) = call.made_in(loaded)?;
+            let job = Job::Typed(function, params, results);
             (job, Some(current))
         }
     })

@@ -5,12 +5,17 @@
 //! patience ends, and before it has waited at all if it would wait for itself ([`waits`]). A caller that gives up closes
 //! its end, and a call that nobody waits for any more is not begun.
 //!
-//! Payloads are bytes (`arje:bus/handler`) or, for a typed service, the values themselves ([`typed`]).
+//! Payloads are bytes (`arje:bus/handler`) or, for a typed service, the values themselves ([`typed`]), to and from a worker
+//! process as bytes again ([`values`]).
 
 pub(crate) mod bay;
+pub(crate) mod binding;
+pub(crate) mod face;
+mod owner;
 pub(crate) mod peer;
 pub(crate) mod shape;
 pub(crate) mod typed;
+pub(crate) mod values;
 pub(crate) mod waits;
 
 use crate::event::{Ask, EventKind};
@@ -25,7 +30,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 use typed::TypedCall;
-use wasmtime::component::Val;
+use values::Values;
 
 /// Where calls of one Ente wait; its capacity is the Card's `limits.mailbox`. Boxed, because tokio
 /// allocates 32 slots at once for every mailbox, idle or not.
@@ -69,7 +74,7 @@ pub(crate) enum Answer {
     /// Bytes, to bytes.
     Bytes(Vec<u8>),
     /// The results of a typed function.
-    Values(Vec<Val>),
+    Values(Values),
 }
 
 /// A call with bytes.
@@ -251,7 +256,7 @@ impl From<InvokeError> for CallError {
                 CallError::Refused(arje_bus::HandlerError::Unsupported)
             }
             InvokeError::ProviderDied => CallError::ProviderDied,
-            InvokeError::TooLarge => CallError::TooLarge(crate::wire::MAX_PAYLOAD as u32),
+            InvokeError::TooLarge => CallError::TooLarge(MAX_PAYLOAD as u32),
             InvokeError::Refused(error) => CallError::Refused(error),
         }
     }

@@ -1,15 +1,16 @@
 //! What a component is towards others: who it is, whom it answers, and how long it may wait.
 
 use super::Asker;
-use super::typed::{Bindings, TypedImport, Unbound};
+use super::binding::{Bindings, Unbound};
+use super::typed::{TypedCall, TypedImport};
+use super::values::Values;
 use crate::host::Shared;
 use crate::lane::LaneSignal;
-use crate::loader::Loaded;
 use arje_bus::Caller;
 use arje_card::{Capability, Card, Id};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wasmtime::component::ComponentExportIndex;
+use wasmtime::component::Val;
 
 /// The part of a store that other Entes have to do with.
 pub(crate) struct Peer {
@@ -102,16 +103,15 @@ impl Peer {
         now + own.map_or(wanted, |own| wanted.min(own - own / 10))
     }
 
-    /// Who answers function `number` of the import `index`, and where that function is.
-    pub(crate) fn bound(
+    /// A call of function `number` of an import with this index, and whom it goes to.
+    pub(crate) fn typed_call(
         &mut self,
-        import: &TypedImport,
-        index: usize,
-        number: usize,
-    ) -> Result<(Id, ComponentExportIndex, Weak<Loaded>), Unbound> {
-        let (provider, functions, of) = self.bindings.bound(&self.shared, import, index)?;
-        let function = functions.get(number).ok_or(Unbound::Nobody)?;
-        Ok((provider, *function, of))
+        called: (&Arc<TypedImport>, usize, usize),
+        params: Vec<Val>,
+        deadline: Instant,
+    ) -> Result<(Id, TypedCall), Unbound> {
+        let call = (self.caller(), Values::Here(params), deadline);
+        self.bindings.call(&self.shared, called, call)
     }
 }
 

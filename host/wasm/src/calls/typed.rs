@@ -3,17 +3,25 @@
 //! An import that the host does not have itself, and that holds functions, is linked to whoever provides
 //! `{"Wit": …}` of that name. What crosses is values: lifted from the caller's memory, put into the provider's mailbox, and
 //! lowered into its memory. Whether both sides mean the same types is looked at before the first value crosses, and
-//! again whenever another component answers.
+//! again whenever another component answers ([`binding`](super::binding)). To and from a worker process they cross as
+//! bytes ([`values`](super::values)).
 
+use super::binding::{Of, Unbound};
+use super::face::{Face, Target};
+use super::peer::Peer;
 use super::shape::{Failure, cannot_cross, same, signature};
-use super::{Answer, Work};
+use super::values::{Unfit, Values, decode, encode, fit, params as types_of, results};
+use super::{Answer, Call, Work};
 use crate::ctx::Ctx;
-use crate::host::Shared;
+use crate::event::{Ask, EventKind, NoAnswer};
+use crate::host::InvokeError;
 use crate::loader::Loaded;
-use arje_bus::{CallError, Caller, DEFAULT_DEADLINE, Place};
-use arje_card::{Capability, Id, InterfaceName};
-use std::sync::{Arc, Weak};
+use arje_bus::{CallError, Caller, DEFAULT_DEADLINE, HandlerError, MAX_PAYLOAD};
+use arje_card::{Capability, InterfaceName};
+use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::oneshot;
+use tokio::time::timeout_at;
 use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, Linker, Val};
 use wasmtime::{Engine, Error, Result, StoreContextMut};
@@ -23,16 +31,14 @@ use wasmtime::{Engine, Error, Result, StoreContextMut};
 pub(crate) struct TypedCall {
     pub(crate) caller: Caller,
     pub(crate) capability: Capability,
-    /// In the component that answered when the call was made.
-    function: ComponentExportIndex,
-    of: Weak<Loaded>,
-    /// What was called, for another component that answers meanwhile.
-    import: Arc<TypedImport>,
-    number: usize,
-    pub(crate) params: Vec<Val>,
-    /// How many values it returns.
-    pub(crate) results: usize,
     pub(crate) deadline: Instant,
+    pub(crate) params: Values,
+    pub(crate) ty: ComponentFunc,
+    /// In the component that answered when the call was made; absent if that is in another process.
+    pub(super) function: Option<ComponentExportIndex>,
+    pub(super) of: Of,
+    /// What was called, for another component that answers meanwhile; absent in a worker process, which has one.
+    pub(super) again: Option<(Arc<TypedImport>, usize)>,
 }
 
 impl TypedCall {
@@ -42,16 +48,85 @@ impl TypedCall {
     /// # Errors
     ///
     /// That one has no such function, or means something else by it.
-    pub(crate) fn function_in(&self, loaded: &Loaded) -> Result<ComponentExportIndex, String> {
-        if std::ptr::eq(self.of.as_ptr(), loaded) {
+    fn function_in(&self, target: Target<'_>) -> Result<Option<ComponentExportIndex>, InvokeError> {
+        if self.of.is(target) {
             return Ok(self.function);
         }
-        let functions = self.import.bind(loaded)?;
-        functions
-            .get(self.number)
-            .copied()
-            .ok_or_else(|| self.import.name.clone())
+        let unsupported = InvokeError::Refused(HandlerError::Unsupported);
+        let (import, number) = self.again.as_ref().ok_or(unsupported.clone())?;
+        // The caller's own affair.
+        let differs = |why| InvokeError::Refused(HandlerError::Failed(why));
+        let functions = import.bind(target).map_err(differs)?;
+        functions.get(*number).copied().ok_or(unsupported)
     }
+
+    /// Where the function is in the component of this process that is to answer, and its parameters.
+    ///
+    /// # Errors
+    ///
+    /// As above, or the parameters that another process sent take too much memory.
+    pub(crate) fn made_in(
+        self,
+        loaded: &Loaded,
+    ) -> Result<(ComponentExportIndex, Vec<Val>, usize), InvokeError> {
+        let function = self.function_in(Target::Here(loaded))?;
+        let function = function.ok_or(InvokeError::Refused(HandlerError::Unsupported))?;
+        let types = types_of(&self.ty);
+        let count = self.ty.results().len();
+        Ok((function, self.params.into_vals(&types)?, count))
+    }
+
+    /// The name of the function, and the call as the worker process of the component that is to answer gets it.
+    ///
+    /// # Errors
+    ///
+    /// As above, or the parameters are too large.
+    pub(crate) fn sent_to(self, face: &Face) -> Result<(String, Call), InvokeError> {
+        self.function_in(Target::There(face))?;
+        let called = self.again.as_ref();
+        let called = called.and_then(|(import, number)| import.functions.get(*number));
+        let called = called.ok_or(InvokeError::Refused(HandlerError::Unsupported))?;
+        let call = Call {
+            payload: self.params.into_bytes(&types_of(&called.ty))?,
+            caller: self.caller,
+            capability: self.capability,
+            deadline: self.deadline,
+        };
+        Ok((called.name.clone(), call))
+    }
+}
+
+/// A call as a worker process gets it, for its component, and the type of the function.
+///
+/// # Errors
+///
+/// The component has no such function.
+pub(crate) fn received(
+    loaded: &Arc<Loaded>,
+    function: &str,
+    call: Call,
+) -> Result<(Work, ComponentFunc), InvokeError> {
+    let missing = || InvokeError::NoSuchFunction(function.to_owned());
+    let Capability::Wit(interface) = &call.capability else {
+        return Err(missing());
+    };
+    let found = Target::Here(loaded)
+        .interface(interface)
+        .and_then(|interface| interface.get(function));
+    let Some((ComponentItem::ComponentFunc(ty), index)) = found else {
+        return Err(missing());
+    };
+    let work = Work::Typed(TypedCall {
+        caller: call.caller,
+        capability: call.capability,
+        deadline: call.deadline,
+        params: Values::Sent(call.payload),
+        ty: ty.clone(),
+        function: index,
+        of: Of::Here(Arc::downgrade(loaded)),
+        again: None,
+    });
+    Ok((work, ty))
 }
 
 /// An imported interface that another Ente provides.
@@ -59,22 +134,17 @@ impl TypedCall {
 pub(crate) struct TypedImport {
     /// As the component writes it.
     name: String,
+    interface: InterfaceName,
     capability: Capability,
     functions: Vec<Function>,
 }
 
+/// A function of an imported interface.
 #[derive(Debug)]
-struct Function {
-    name: String,
-    ty: ComponentFunc,
+pub(crate) struct Function {
+    pub(super) name: String,
+    pub(crate) ty: ComponentFunc,
     failure: Failure,
-}
-
-/// The functions of an import in the component that answers at the moment, in the import's order.
-#[derive(Debug)]
-pub(crate) struct Binding {
-    of: Weak<Loaded>,
-    functions: Vec<ComponentExportIndex>,
 }
 
 /// The imports of a component that others have to provide: interfaces with functions that the host does not have.
@@ -147,47 +217,31 @@ impl TypedImport {
         }
         Ok(TypedImport {
             name,
-            capability: Capability::Wit(interface),
+            capability: Capability::Wit(interface.clone()),
+            interface,
             functions,
         })
     }
 
-    /// The functions in a component that provides the interface.
-    ///
-    /// # Errors
-    ///
-    /// It lacks one, or has it with other types.
-    fn bind(&self, provider: &Loaded) -> Result<Vec<ComponentExportIndex>, String> {
-        let component = &provider.component;
-        // Versions match as semver does.
-        let interface = component
-            .get_export_index(None, self.name.as_str())
-            .ok_or_else(|| {
-                format!(
-                    "the component that provides {} does not export it",
-                    self.name
-                )
-            })?;
-        let find = |function: &Function| {
-            let Function { name, ty, .. } = function;
-            let found = component.get_export(Some(&interface), name.as_str());
-            match found {
-                Some((ComponentItem::ComponentFunc(its), index)) if same(ty, &its) => Ok(index),
-                Some((ComponentItem::ComponentFunc(its), _)) => Err(format!(
-                    "{} has other types on the two sides: imported `{}`, provided `{}`; build both from \
-                     the same WIT",
-                    self.name,
-                    signature(name, ty),
-                    signature(name, &its)
-                )),
-                _ => Err(format!(
-                    "{}: imported `{}`, which the provider does not have; build both from the same WIT",
-                    self.name,
-                    signature(name, ty)
-                )),
-            }
-        };
-        self.functions.iter().map(find).collect()
+    /// As the component writes it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn interface(&self) -> &InterfaceName {
+        &self.interface
+    }
+
+    pub(crate) fn capability(&self) -> &Capability {
+        &self.capability
+    }
+
+    pub(super) fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+
+    pub(crate) fn function(&self, number: usize) -> Option<&Function> {
+        self.functions.get(number)
     }
 }
 
@@ -258,36 +312,32 @@ async fn call(
     let function = &import.functions[number];
     let signal = Arc::clone(&store.data().signal);
     let peer = &mut store.data_mut().peer;
-    let answer = match peer.bound(import, index, number) {
-        Ok((provider, function, of)) => {
-            let deadline = peer.deadline(DEFAULT_DEADLINE);
-            let call = TypedCall {
-                caller: peer.caller(),
-                capability: import.capability.clone(),
-                function,
-                of,
-                import: Arc::clone(import),
-                number,
-                params: params.to_vec(),
-                results: results.len(),
-                deadline,
-            };
-            let (shared, asker) = (Arc::clone(peer.shared()), peer.asker(&signal));
-            let work = Work::Typed(call);
-            shared.ask(&asker, provider, work, deadline).await
+    let deadline = peer.deadline(DEFAULT_DEADLINE);
+    let answer = if peer.shared().is_worker {
+        ask_pid_1(peer, import, number, params, deadline).await
+    } else if let Err(too_large) = fit(params, || types_of(&function.ty)) {
+        Err(unfit(too_large))
+    } else {
+        match peer.typed_call((import, index, number), params.to_vec(), deadline) {
+            Ok((provider, call)) => {
+                let (shared, asker) = (Arc::clone(peer.shared()), peer.asker(&signal));
+                let answer = shared.ask(&asker, provider, Work::Typed(call), deadline);
+                answered(answer.await, function).map_err(NoAnswer::Call)
+            }
+            Err(Unbound::Nobody) => Err(NoAnswer::Call(CallError::NoProvider)),
+            Err(Unbound::Differs(why)) => Err(NoAnswer::Differs(why)),
         }
-        Err(Unbound::Nobody) => Err(CallError::NoProvider),
-        Err(Unbound::Differs(why)) => return Err(Error::msg(why)),
     };
     match answer {
-        Ok(Answer::Values(values)) if values.len() == results.len() => {
+        Ok(values) if values.len() == results.len() => {
             for (result, value) in results.iter_mut().zip(values) {
                 *result = value;
             }
             Ok(())
         }
         Ok(_) => Err(failed(import, function, &CallError::ProviderDied)),
-        Err(error) => match (function.failure.say(&error), results.first_mut()) {
+        Err(NoAnswer::Differs(why)) => Err(Error::msg(why)),
+        Err(NoAnswer::Call(error)) => match (function.failure.say(&error), results.first_mut()) {
             (Some(said), Some(result)) => {
                 *result = said;
                 Ok(())
@@ -297,74 +347,59 @@ async fn call(
     }
 }
 
+/// In a worker process: what PID 1 makes of the call.
+async fn ask_pid_1(
+    peer: &Peer,
+    import: &TypedImport,
+    number: usize,
+    values: &[Val],
+    deadline: Instant,
+) -> Result<Vec<Val>, NoAnswer> {
+    let function = &import.functions[number];
+    let (reply, answer) = oneshot::channel();
+    let call = Call {
+        caller: peer.caller(),
+        capability: import.capability.clone(),
+        payload: encode(values, &types_of(&function.ty)).map_err(unfit)?,
+        deadline,
+    };
+    let ask = Ask::Typed {
+        function: number as u64,
+        call,
+        reply,
+    };
+    let (id, incarnation) = (peer.card().id, peer.incarnation());
+    peer.shared().send(id, incarnation, EventKind::Asks(ask));
+    let answer = match timeout_at(deadline.into(), answer).await {
+        Ok(Ok(answer)) => answer?,
+        Ok(Err(_)) => return Err(NoAnswer::Call(CallError::ProviderDied)),
+        Err(_) => return Err(NoAnswer::Call(CallError::Deadline)),
+    };
+    decode(&answer, &results(&function.ty)).map_err(unfit)
+}
+
+/// The values of an answer.
+fn answered(answer: Result<Answer, CallError>, function: &Function) -> Result<Vec<Val>, CallError> {
+    match answer? {
+        Answer::Values(values) => {
+            let types = || results(&function.ty);
+            let values = match values {
+                Values::Here(values) => fit(&values, types).map(|()| values),
+                sent @ Values::Sent(_) => sent.into_vals(&types()),
+            };
+            values.map_err(|unfit| InvokeError::from(unfit).into())
+        }
+        Answer::Bytes(_) => Err(CallError::ProviderDied), // nobody answers values so
+    }
+}
+
+fn unfit(unfit: Unfit) -> NoAnswer {
+    NoAnswer::Call(match unfit {
+        Unfit::TooLarge => CallError::TooLarge(MAX_PAYLOAD as u32),
+        Unfit::Malformed => CallError::ProviderDied, // neither side sends such
+    })
+}
+
 fn failed(import: &TypedImport, function: &Function, error: &CallError) -> Error {
     Error::msg(format!("{}#{}: {error}", import.name, function.name))
-}
-
-/// Why an import has no provider.
-#[derive(Debug)]
-pub(crate) enum Unbound {
-    /// Nobody who is Ready provides it.
-    Nobody,
-    /// Its provider means something else by it.
-    Differs(String),
-}
-
-/// Where a component's imports lead at the moment.
-#[derive(Debug, Default)]
-pub(crate) struct Bindings(Vec<Option<Binding>>);
-
-impl Bindings {
-    /// Who provides the import with this index, and its functions there, looked at anew if it is another
-    /// component than last time.
-    pub(crate) fn bound(
-        &mut self,
-        shared: &Shared,
-        import: &TypedImport,
-        index: usize,
-    ) -> Result<(Id, &[ComponentExportIndex], Weak<Loaded>), Unbound> {
-        let provider = shared
-            .routes
-            .resolve(&import.capability)
-            .ok_or(Unbound::Nobody)?;
-        if provider.place == Place::Process {
-            return Err(Unbound::Differs(format!(
-                "{} is provided by a process, and typed services are between components; call it with \
-                 `arje:bus/bus.invoke`",
-                import.name
-            )));
-        }
-        let loaded = shared.loaded(provider.id).ok_or(Unbound::Nobody)?;
-        if self.0.len() <= index {
-            self.0.resize_with(index + 1, || None);
-        }
-        let slot = &mut self.0[index];
-        let is_bound = slot
-            .as_ref()
-            .is_some_and(|binding| binding.of.as_ptr() == Arc::as_ptr(&loaded));
-        if !is_bound {
-            *slot = Some(Binding {
-                functions: import.bind(&loaded).map_err(Unbound::Differs)?,
-                of: Arc::downgrade(&loaded),
-            });
-        }
-        let functions = slot.as_ref().map_or(&[][..], |binding| &binding.functions);
-        Ok((provider.id, functions, Arc::downgrade(&loaded)))
-    }
-}
-
-/// Whether every typed import of a component has the types of whoever provides it at the moment.
-///
-/// # Errors
-///
-/// What differs.
-pub(crate) fn check(shared: &Shared, imports: &[Arc<TypedImport>]) -> Result<(), String> {
-    let mut bindings = Bindings::default();
-    for (index, import) in imports.iter().enumerate() {
-        match bindings.bound(shared, import, index) {
-            Ok(_) | Err(Unbound::Nobody) => {}
-            Err(Unbound::Differs(why)) => return Err(why),
-        }
-    }
-    Ok(())
 }

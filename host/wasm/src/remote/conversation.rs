@@ -4,9 +4,11 @@
 use super::outbox::Outbox;
 use super::pace::Pace;
 use super::phase::Phase;
-use super::questions::Questions;
+use super::questions::{Questions, check_values};
 use super::{Calls, Ended, Remote};
-use crate::calls::{Answer, Invocation, Reply, Work};
+use crate::calls::face::Face;
+use crate::calls::values::{Values, results};
+use crate::calls::{Answer, Call, Invocation, Reply, Work};
 use crate::event::{End, EventKind};
 use crate::host::InvokeError;
 use crate::iface::log::Level;
@@ -16,8 +18,10 @@ use arje_bus::HandlerError;
 use nix::sys::socket::{MsgFlags, recv};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep_until};
+use wasmtime::component::Type;
 
 /// Bytes read from a worker that is gone. The kernel holds at most what its socket buffer takes
 /// (`net.core.wmem_default`, 208 KiB); more would come from somebody who inherited the socket.
@@ -34,6 +38,15 @@ enum Next {
     Over(Ended),
     /// The process is gone, or closed its end.
     Gone,
+}
+
+/// A call that it is at.
+struct Asked {
+    number: u64,
+    /// Of a typed function; absent where the answer is bytes.
+    results: Option<Vec<Type>>,
+    /// Who waits for the answer.
+    reply: Reply,
 }
 
 /// Talks with a worker that has got its parcel.
@@ -54,8 +67,8 @@ pub(super) struct Conversation<'a> {
     gone: bool,
     /// Until it is asked to stop.
     calls: Option<Calls>,
-    /// The call that it is at: its number, and who waits for the answer.
-    asked: Option<(u64, Reply)>,
+    /// The call that it is at.
+    asked: Option<Asked>,
     /// Calls so far.
     count: u64,
 }
@@ -153,11 +166,20 @@ impl<'a> Conversation<'a> {
             return; // nobody waits any more: cancelled, or too late
         }
         let number = self.count + 1;
-        match command(number, work) {
+        let results = match &work {
+            Work::Typed(call) => Some(results(&call.ty)),
+            Work::Function { .. } | Work::Handle(_) => None,
+        };
+        let face = self.remote.control.face();
+        match command(number, work, face.map(Arc::as_ref)) {
             Ok(command) => {
                 self.count = number;
                 self.out.push(command.encode());
-                self.asked = Some((number, reply));
+                self.asked = Some(Asked {
+                    number,
+                    results,
+                    reply,
+                });
                 self.phase.asked(Instant::now());
             }
             Err(error) => drop(reply.send(Err(error))), // the caller may have gone
@@ -169,10 +191,16 @@ impl<'a> Conversation<'a> {
         number: u64,
         answer: Result<Vec<u8>, InvokeError>,
     ) -> Result<(), Malformed> {
-        let asked = self.asked.take().filter(|(asked, _)| *asked == number);
-        let (_, asker) = asked.ok_or(Malformed("an answer to no call"))?;
+        let asked = self.asked.take().filter(|asked| asked.number == number);
+        let asked = asked.ok_or(Malformed("an answer to no call"))?;
         self.phase.answered();
-        let _ = asker.send(answer.map(Answer::Bytes)); // the caller may have gone
+        let answer = match (answer, asked.results) {
+            (Ok(bytes), Some(types)) => {
+                check_values(&bytes, &types)?.map(|()| Answer::Values(Values::Sent(bytes)))
+            }
+            (answer, _) => answer.map(Answer::Bytes),
+        };
+        let _ = asked.reply.send(answer); // the caller may have gone
         Ok(())
     }
 
@@ -275,7 +303,7 @@ async fn at(time: Option<Instant>) {
 }
 
 /// What the worker is to do.
-fn command(number: u64, work: Work) -> Result<Command, InvokeError> {
+fn command(number: u64, work: Work, face: Option<&Face>) -> Result<Command, InvokeError> {
     match work {
         Work::Function { payload, .. } if payload.len() > MAX_PAYLOAD => Err(InvokeError::TooLarge),
         Work::Function { name, payload } => Ok(Command::Call {
@@ -283,16 +311,32 @@ fn command(number: u64, work: Work) -> Result<Command, InvokeError> {
             function: name.into(),
             payload,
         }),
-        Work::Handle(call) if can_name(&call.capability) => {
-            let (caller, call) = sent(call);
+        Work::Handle(call) => {
+            let (caller, call) = sent(nameable(call)?);
             Ok(Command::Handle {
                 number,
                 caller,
                 call,
             })
         }
-        // A Card with a body that provides a typed service is refused at load.
-        Work::Handle(_) | Work::Typed(_) => Err(InvokeError::Refused(HandlerError::Unsupported)),
+        Work::Typed(call) => {
+            let face = face.ok_or(InvokeError::Refused(HandlerError::Unsupported))?;
+            let (function, call) = call.sent_to(face)?;
+            let (caller, call) = sent(nameable(call)?);
+            Ok(Command::Typed {
+                number,
+                function,
+                caller,
+                call,
+            })
+        }
+    }
+}
+
+fn nameable(call: Call) -> Result<Call, InvokeError> {
+    match can_name(&call.capability) {
+        true => Ok(call),
+        false => Err(InvokeError::Refused(HandlerError::Unsupported)),
     }
 }
 

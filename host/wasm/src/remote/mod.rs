@@ -12,7 +12,7 @@ mod pace;
 mod phase;
 mod questions;
 
-use crate::calls::Invocation;
+use crate::calls::{Invocation, binding};
 use crate::control::Control;
 use crate::event::{End, EventKind};
 use crate::host::Shared;
@@ -108,7 +108,12 @@ impl Remote {
                 sockets.len()
             )));
         }
-        let artifact = self.host.loader.sealed(&payload.module_sha256).await?;
+        let sealed = self.host.loader.sealed(&payload.module_sha256, &self.card);
+        let (artifact, face) = sealed.await?;
+        if let Some(face) = face {
+            binding::check(&self.host, face.imports()).map_err(End::Refused)?;
+            self.control.note_face(face);
+        }
         let mut card = Card::clone(&self.card);
         card.genesis.clear(); // others' business
         let card = card

@@ -4,17 +4,21 @@
 //! be waited for is waited for beside the conversation, by few enough futures to be counted, which end with it.
 
 use super::Remote;
-use crate::calls::{Asker, Call};
+use crate::calls::binding::{Bindings, Unbound};
+use crate::calls::typed::TypedImport;
+use crate::calls::values::{Unfit, Values, check, params, results};
+use crate::calls::{Answer as Answered, Asker, Call, Work};
 use crate::event::{Ask, EventKind};
-use crate::host::Shared;
+use crate::host::{InvokeError, Shared};
 use crate::wire::{Malformed, Question, Told, questions_at_once, within};
-use arje_bus::{BusError, Caller, ErrorCode, IPC_NAME, Invoke};
+use arje_bus::{BusError, CallError, Caller, ErrorCode, IPC_NAME, Invoke};
 use arje_card::{Capability, Card};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::sync::oneshot;
+use wasmtime::component::types::Type;
 
 /// What becomes the answer to a question, and its number.
 type Answer = Pin<Box<dyn Future<Output = (u64, Told)> + Send>>;
@@ -22,18 +26,16 @@ type Answer = Pin<Box<dyn Future<Output = (u64, Told)> + Send>>;
 /// The questions of one worker that are under way.
 pub(super) struct Questions {
     most: usize,
+    /// Where its typed imports lead.
+    bindings: Bindings,
     under_way: Vec<Answer>,
 }
 
 impl Questions {
     pub(super) fn new(card: &Card) -> Questions {
-        let may_ask = card.permissions.ipc.allows(IPC_NAME) || may_tend(card);
-        let most = match may_ask {
-            true => questions_at_once(card),
-            false => 0,
-        };
         Questions {
-            most,
+            most: questions_at_once(card),
+            bindings: Bindings::default(),
             under_way: Vec::new(),
         }
     }
@@ -45,18 +47,63 @@ impl Questions {
         number: u64,
         question: Question,
     ) -> Result<(), Malformed> {
-        if self.most == 0 {
-            return Err(Malformed("a question that its Card does not allow"));
-        }
         if self.under_way.len() >= self.most {
             return Err(Malformed("more questions at once than it may ask"));
         }
-        check(&remote.card, &question)?;
-        let (host, card) = (Arc::clone(&remote.host), Arc::clone(&remote.card));
-        let incarnation = remote.incarnation;
-        let answer = async move { (number, answer(&host, card, incarnation, question).await) };
-        self.under_way.push(Box::pin(answer));
+        may_ask(&remote.card, &question)?;
+        let answer: Answer = match question {
+            Question::Typed { function, call } => {
+                let answer = self.typed(remote, function, call)?;
+                Box::pin(async move { (number, answer.await) })
+            }
+            question => {
+                let (host, card) = (Arc::clone(&remote.host), Arc::clone(&remote.card));
+                let incarnation = remote.incarnation;
+                Box::pin(async move { (number, answer(&host, card, incarnation, question).await) })
+            }
+        };
+        self.under_way.push(answer);
         Ok(())
+    }
+
+    /// A call by type: whom it goes to is looked up now, and what comes of it waited for later.
+    fn typed(
+        &mut self,
+        remote: &Remote,
+        function: u64,
+        call: Invoke,
+    ) -> Result<impl Future<Output = Told> + Send + use<>, Malformed> {
+        let (import, index) = imported(remote, &call.capability)?;
+        let number = usize::try_from(function).unwrap_or(usize::MAX);
+        let called = import.function(number);
+        let called = called.ok_or(Malformed("a call of a function that it does not import"))?;
+        let fits = check_values(&call.payload, &params(&called.ty))?;
+        let types = results(&called.ty);
+        let deadline = within(call.deadline_ms);
+        let made = fits.map(|()| {
+            let caller = Caller::component(Arc::clone(&remote.card));
+            let call = (caller, Values::Sent(call.payload), deadline);
+            self.bindings
+                .call(&remote.host, (import, index, number), call)
+        });
+        let asker = Asker::of(&remote.card, remote.incarnation, None);
+        let host = Arc::clone(&remote.host);
+        Ok(async move {
+            let (provider, call) = match made {
+                Ok(Ok(made)) => made,
+                Ok(Err(Unbound::Nobody)) => return Told::Invoked(Err(CallError::NoProvider)),
+                Ok(Err(Unbound::Differs(why))) => return Told::Differs(why),
+                Err(error) => return Told::Invoked(Err(error.into())),
+            };
+            let work = Work::Typed(call);
+            let answer = host.ask(&asker, provider, work, deadline).await;
+            Told::Invoked(answer.and_then(|answer| match answer {
+                Answered::Values(values) => {
+                    Ok(values.into_bytes(&types).map_err(InvokeError::from)?)
+                }
+                Answered::Bytes(_) => Err(CallError::ProviderDied), // nobody answers values so
+            }))
+        })
     }
 
     /// The next answer, when there is one.
@@ -79,16 +126,41 @@ impl Questions {
     }
 }
 
+/// The import of this name, if its component has one and its Card requires it.
+fn imported<'r>(
+    remote: &'r Remote,
+    capability: &Capability,
+) -> Result<(&'r Arc<TypedImport>, usize), Malformed> {
+    let imports = remote.control.face().map_or(&[][..], |face| face.imports());
+    let mut imports = imports.iter().zip(0..);
+    let named = imports.find(|(import, _)| import.capability() == capability);
+    named.ok_or(Malformed("a call of an interface that it does not import"))
+}
+
+/// Whether bytes that a worker sent are values of these types. An honest worker sends no others; they may still be more
+/// than is taken.
+pub(super) fn check_values(
+    bytes: &[u8],
+    types: &[Type],
+) -> Result<Result<(), InvokeError>, Malformed> {
+    match check(bytes, types) {
+        Ok(()) => Ok(Ok(())),
+        Err(Unfit::Malformed) => Err(Malformed("values that are not of the function's type")),
+        Err(Unfit::TooLarge) => Ok(Err(InvokeError::TooLarge)),
+    }
+}
+
 /// Whether it is granted `arje:ente/supervisor`.
 fn may_tend(card: &Card) -> bool {
     card.holds.contains(&Capability::Spawn)
 }
 
 /// Whether its Card allows the question, and lists what it announces. An honest worker has looked.
-fn check(card: &Card, question: &Question) -> Result<(), Malformed> {
+fn may_ask(card: &Card, question: &Question) -> Result<(), Malformed> {
     let granted = match question {
         Question::Tend(_) => may_tend(card),
-        Question::List(_) => true, // in both interfaces
+        Question::List(_) => may_tend(card) || card.permissions.ipc.allows(IPC_NAME), // in both interfaces
+        Question::Typed { .. } => true, // its imports say what
         _ => card.permissions.ipc.allows(IPC_NAME),
     };
     if !granted {
@@ -98,7 +170,9 @@ fn check(card: &Card, question: &Question) -> Result<(), Malformed> {
     let all = match question {
         Question::Announce(announce) => listed(&announce.capabilities),
         Question::Update(update) => listed(&update.adds) && listed(&update.removes),
-        Question::Invoke(_) | Question::List(_) | Question::Tend(_) => true,
+        Question::Invoke(_) | Question::List(_) | Question::Tend(_) | Question::Typed { .. } => {
+            true
+        }
     };
     match all {
         true => Ok(()),
@@ -114,6 +188,7 @@ async fn answer(host: &Arc<Shared>, card: Arc<Card>, incarnation: u64, question:
         Question::Invoke(invoke) => {
             return Told::Invoked(call(host, card, incarnation, invoke).await);
         }
+        Question::Typed { .. } => return Told::Invoked(Err(CallError::NoProvider)), // taken before
         Question::List(list) => {
             let (reply, page) = oneshot::channel();
             let after = list.after;
@@ -145,7 +220,7 @@ async fn call(
     card: Arc<Card>,
     incarnation: u64,
     invoke: Invoke,
-) -> Result<Vec<u8>, arje_bus::CallError> {
+) -> Result<Vec<u8>, CallError> {
     let asker = Asker::of(&card, incarnation, None);
     let call = Call {
         caller: Caller::component(card),

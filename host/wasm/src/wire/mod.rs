@@ -76,6 +76,18 @@ pub enum Command {
     },
     /// Something that the component subscribed to.
     Event(Arc<Event>),
+    /// A call of a function of a typed service, of the interface that the call's capability names; else as above. The
+    /// payload are the values, and so are the bytes of the answer.
+    Typed {
+        /// Comes back with the answer.
+        number: u64,
+        /// The function.
+        function: String,
+        /// Who calls.
+        caller: CallFrom,
+        /// What is asked, with what is left of its time.
+        call: Invoke,
+    },
     /// The answer to a question.
     Told {
         /// The question's.
@@ -142,6 +154,7 @@ const CALL: u8 = 3;
 const HANDLE: u8 = 4;
 const TOLD: u8 = 5;
 const EVENT: u8 = 7;
+const TYPED: u8 = 6;
 
 const STARTED: u8 = 0x41;
 const READY: u8 = 0x42;
@@ -178,6 +191,15 @@ impl Command {
                 questions::write_invoke(questions::write_caller(writer, caller), call).frame()
             }
             Command::Event(event) => tend::write_event(Writer::new(EVENT), event).frame(),
+            Command::Typed {
+                number,
+                function,
+                caller,
+                call,
+            } => {
+                let writer = Writer::new(TYPED).u64(*number).text(function);
+                questions::write_invoke(questions::write_caller(writer, caller), call).frame()
+            }
             Command::Told { number, told } => told.write(Writer::new(TOLD).u64(*number)).frame(),
         }
     }
@@ -208,6 +230,12 @@ impl Command {
                 call: questions::read_invoke(&mut body)?,
             },
             EVENT => Command::Event(Arc::new(tend::read_event(&mut body)?)),
+            TYPED => Command::Typed {
+                number: body.u64()?,
+                function: body.text()?.to_owned(),
+                caller: questions::read_caller(&mut body)?,
+                call: questions::read_invoke(&mut body)?,
+            },
             TOLD => Command::Told {
                 number: body.u64()?,
                 told: Told::read(&mut body)?,

@@ -55,12 +55,19 @@ pub enum Question {
     List(ListEntes),
     /// `arje:ente/supervisor`
     Tend(Wish),
+    /// To call a function of a typed service, of the imported interface that the call's capability names.
+    Typed {
+        /// Its number among the functions of the import, in the order in which the component's type has them.
+        function: u64,
+        /// The call; its payload are the values.
+        call: Invoke,
+    },
 }
 
 /// What PID 1 answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
-    /// To [`Question::Invoke`].
+    /// To [`Question::Invoke`] and [`Question::Typed`].
     Invoked(Result<Vec<u8>, CallError>),
     /// To [`Question::Announce`] and [`Question::Update`].
     Registered(Result<(), String>),
@@ -68,6 +75,8 @@ pub enum Told {
     Page(Vec<EnteInfo>),
     /// To [`Question::Tend`].
     Tended(Tended),
+    /// To [`Question::Typed`]: the provider means something else by it.
+    Differs(String),
 }
 
 const INVOKE: u8 = 0;
@@ -76,6 +85,7 @@ const UPDATE: u8 = 2;
 const LIST: u8 = 3;
 const LIST_AFTER: u8 = 4;
 const TEND: u8 = 6;
+const TYPED: u8 = 5;
 
 const INVOKED: u8 = 0;
 const REGISTERED: u8 = 1;
@@ -89,6 +99,7 @@ const DEADLOCK: u8 = 8;
 const TOO_LARGE: u8 = 9;
 const REFUSED: u8 = 10;
 const TENDED: u8 = 16;
+const DIFFERS: u8 = 11;
 
 impl Question {
     pub(super) fn write(&self, writer: Writer) -> Writer {
@@ -103,6 +114,9 @@ impl Question {
                 Some(id) => writer.u8(LIST_AFTER).bytes(&id.to_bytes()),
             },
             Question::Tend(wish) => tend::write_wish(writer.u8(TEND), wish),
+            Question::Typed { function, call } => {
+                write_invoke(writer.u8(TYPED).u64(*function), call)
+            }
         }
     }
 
@@ -120,6 +134,10 @@ impl Question {
             LIST => list(None),
             LIST_AFTER => list(Some(read_id(body)?)),
             TEND => Question::Tend(tend::read_wish(body)?),
+            TYPED => Question::Typed {
+                function: body.u64()?,
+                call: read_invoke(body)?,
+            },
             _ => return Err(Malformed("no such question")),
         })
     }
@@ -134,6 +152,7 @@ impl Told {
             Told::Registered(Err(why)) => writer.u8(NOT_REGISTERED).rest(why),
             Told::Page(entes) => write_page(writer.u8(PAGE_OF_ENTES), entes),
             Told::Tended(tended) => tend::write_tended(writer.u8(TENDED), tended),
+            Told::Differs(why) => writer.u8(DIFFERS).rest(why),
         }
     }
 
@@ -151,6 +170,7 @@ impl Told {
             DEADLOCK => Told::Invoked(Err(CallError::Deadlock)),
             TOO_LARGE => Told::Invoked(Err(CallError::TooLarge(read_u32(body)?))),
             REFUSED => Told::Invoked(Err(CallError::Refused(body.refused()?))),
+            DIFFERS => Told::Differs(body.rest()?),
             _ => return Err(Malformed("no such answer")),
         })
     }

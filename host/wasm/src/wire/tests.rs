@@ -101,6 +101,14 @@ fn questions() -> Vec<Question> {
         }),
         list(None),
         list(Some(Id::from_bytes([3; 16]))),
+        Question::Typed {
+            function: 7,
+            call: Invoke {
+                capability: Capability::Wit("a:b/c@1.0.0".parse().unwrap()),
+                payload: vec![4, 5],
+                deadline_ms: 1,
+            },
+        },
     ]
     .into_iter()
     .chain(tend::tests::wishes().into_iter().map(Question::Tend))
@@ -130,6 +138,7 @@ fn told() -> Vec<Told> {
         Told::Registered(Err("not now".into())),
         Told::Page(vec![]),
         Told::Page(vec![ente(1, None), ente(2, Some(77))]),
+        Told::Differs("two types".into()),
     ]
     .into_iter()
     .chain(tend::tests::tended().into_iter().map(Told::Tended))
@@ -173,6 +182,16 @@ fn commands() -> Vec<Command> {
         },
         handle(caller(CallOrigin::Component, Some("one"))),
         handle(caller(process, None)),
+        Command::Typed {
+            number: 12,
+            function: "get-all".into(),
+            caller: caller(CallOrigin::Component, Some("one")),
+            call: Invoke {
+                capability: Capability::Wit("a:b/c@1.0.0".parse().unwrap()),
+                payload: vec![1],
+                deadline_ms: 2,
+            },
+        },
     ]
     .into_iter()
     .chain(told)
@@ -255,7 +274,7 @@ fn the_bytes_of_calls_and_questions_are_these() {
     let word = |number: u8| [number, 0, 0, 0, 0, 0, 0, 0];
     let endpoint = [&[8][..], &[5; 16], &word(2)].concat();
     let asked: Vec<Vec<u8>> = questions().into_iter().map(bytes).collect();
-    let expected: [Vec<u8>; 5] = [
+    let expected: [Vec<u8>; 6] = [
         [
             &[0][..],
             &endpoint,
@@ -274,6 +293,15 @@ fn the_bytes_of_calls_and_questions_are_these() {
         .concat(),
         vec![3],
         [&[4][..], &[3; 16]].concat(),
+        [
+            &[5][..],
+            &word(7),
+            &[9, 11, 0, 0, 0],
+            b"a:b/c@1.0.0",
+            &word(1),
+            &[4, 5],
+        ]
+        .concat(),
     ];
     for (asked, body) in asked.iter().zip(expected) {
         assert_eq!(*asked, [&[0x47][..], &number, &body].concat());
@@ -291,6 +319,23 @@ fn the_bytes_of_calls_and_questions_are_these() {
         &[9],
     ];
     assert_eq!(inner(&handle), expected.concat());
+    let typed = commands().remove(5).encode();
+    let expected = [
+        &[6][..],
+        &word(12),
+        &[7, 0, 0, 0],
+        b"get-all",
+        &[1],
+        &[6; 16],
+        &[3, 0, 0, 0],
+        b"one",
+        &[0], // a component
+        &[9, 11, 0, 0, 0],
+        b"a:b/c@1.0.0",
+        &word(2),
+        &[1],
+    ];
+    assert_eq!(inner(&typed), expected.concat());
 }
 
 #[test]

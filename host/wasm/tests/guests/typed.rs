@@ -1,7 +1,8 @@
 //! Typed services: components that call each other by the types of an interface.
 
-use crate::calls::COMMAND;
+use crate::calls::{COMMAND, endpoint};
 use crate::rig::{Rig, card, card_for, pin_of};
+use arje_bus::CallError;
 use arje_card::{Capability, Card};
 use arje_wasm::{End, InvokeError};
 
@@ -22,7 +23,11 @@ pub fn client() -> Card {
 
 #[test]
 pub fn typed_provider() {
-    let rig = Rig::new();
+    values_cross(&Rig::new());
+}
+
+/// Wherever the two live.
+pub fn values_cross(rig: &Rig) {
     let (provider, client) = (rig.serve(provider()), client());
     rig.start_ready(&client);
     assert_eq!(rig.tell(&client, "text é"), "é");
@@ -32,6 +37,15 @@ pub fn typed_provider() {
     assert_eq!(rig.tell(&client, "fail oh"), "mine: oh");
     let who = rig.tell(&client, "who");
     assert!(who.starts_with("typed_client within "), "{who}");
+    // The longest text that crosses (with its length, and in the answer two cases before that), the first whose answer
+    // does not, and the first that does not cross itself.
+    let most = arje_bus::MAX_PAYLOAD - 6;
+    assert_eq!(rig.tell(&client, &format!("long {most}")), most.to_string());
+    for bytes in [most + 1, most + 3] {
+        let said = rig.tell(&client, &format!("long {bytes}"));
+        let reason = CallError::TooLarge(arje_bus::MAX_PAYLOAD as u32);
+        assert_eq!(said, format!("unavailable: {reason}"));
+    }
     // It goes on with whoever provides it next, here the same component in another life.
     rig.kill(&provider).unwrap();
     assert_eq!(rig.end_of(&provider), End::Killed);
@@ -41,7 +55,11 @@ pub fn typed_provider() {
 
 #[test]
 pub fn typed_client() {
-    let rig = Rig::new();
+    what_is_not_answered_is_said(&Rig::new());
+}
+
+/// Wherever the two live.
+pub fn what_is_not_answered_is_said(rig: &Rig) {
     let client = client();
     // Nobody provides it yet, which is no reason not to start: contracts see to the order.
     rig.start_ready(&client);
@@ -73,6 +91,49 @@ pub fn typed_client() {
 }
 
 #[test]
+fn who_would_wait_for_itself_is_told_at_once() {
+    a_circle_is_refused(&Rig::new());
+}
+
+/// Wherever the two live.
+pub fn a_circle_is_refused(rig: &Rig) {
+    let mut waiting = client();
+    waiting.provides = [endpoint(9)].into();
+    let (_provider, client) = (rig.serve(provider()), rig.serve(waiting));
+    assert_eq!(rig.tell(&client, "back 8"), "Err(InvokeError::NoProvider)");
+    assert_eq!(rig.tell(&client, "back 9"), "Err(InvokeError::Deadlock)");
+}
+
+#[test]
+fn a_newer_compatible_version_serves_and_another_does_not() {
+    versions(&Rig::new());
+}
+
+/// Wherever the two live.
+pub fn versions(rig: &Rig) {
+    let _provider = rig.serve(provider());
+    let text = r#"(export "text" (func (param "text" string) (result string)))"#;
+    let version = |version: &str| {
+        let name = format!("test:shapes/shapes@{version}");
+        rig.run(&imports_from(&name, text))
+    };
+    assert_eq!(version("1.1.0"), End::Exited(0));
+    // Nobody provides these, so there is nothing to compare with.
+    assert_eq!(version("1.3.0"), End::Exited(0));
+    assert_eq!(version("2.0.0"), End::Exited(0));
+    let other = r#"(export "text" (func (param "text" string) (result bool)))"#;
+    let why = rig.run(&imports_from("test:shapes/shapes@1.1.0", other));
+    let End::Refused(why) = why else {
+        panic!("{why:?}");
+    };
+    assert!(why.contains("@1.1.0 has other types"), "{why}");
+    assert_eq!(
+        rig.run(&imports_from("test:shapes/shapes@2.0.0", other)),
+        End::Exited(0)
+    );
+}
+
+#[test]
 fn a_typed_import_is_granted_by_requires_alone() {
     let rig = Rig::new();
     let mut card = client();
@@ -89,22 +150,30 @@ fn a_typed_import_is_granted_by_requires_alone() {
 
 /// A component that imports `text` of the interface with this type.
 fn imports(ty: &str) -> Card {
+    imports_from(SHAPES, ty)
+}
+
+fn imports_from(name: &str, ty: &str) -> Card {
     let wat = format!(
         r#"(component
-            (import "{SHAPES}" (instance {ty}))
+            (import "{name}" (instance {ty}))
             (core module $m (func (export "f")))
             (core instance $i (instantiate $m))
             (func $f (canon lift (core func $i "f")))
             (export "go" (func $f)))"#
     );
     let mut card = card_for(pin_of(&wat::parse_str(wat).unwrap()), "wat", "go");
-    card.requires = client().requires;
+    card.requires = [Capability::Wit(name.parse().unwrap())].into();
     card
 }
 
 #[test]
 fn what_means_something_else_or_cannot_cross_is_refused_with_both_types() {
-    let rig = Rig::new();
+    refusals(&Rig::new());
+}
+
+/// Wherever the two live.
+pub fn refusals(rig: &Rig) {
     let _provider = rig.serve(provider());
     let refused = |ty: &str| match rig.run(&imports(ty)) {
         End::Refused(why) => why,

@@ -17,10 +17,13 @@ mod commands;
 mod deploy;
 #[path = "../../../wasm/tests/guests/http.rs"]
 mod http;
+mod mixed;
 mod place;
 #[path = "../../../wasm/tests/guests/rig.rs"]
 mod rig;
 #[path = "../../../wasm/tests/guests/tend.rs"]
 mod tend;
+#[path = "../../../wasm/tests/guests/typed.rs"]
 mod typed;
+mod typed_worker;
 mod worker;

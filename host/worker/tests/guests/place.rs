@@ -1,4 +1,5 @@
-//! Where the components of these tests live: each in a worker process, without a sandbox.
+//! Where the components of these tests live: each in a worker process, without a sandbox, but for those that a test wants
+//! in the host's own.
 
 use arje_card::{Card, Id};
 use arje_wasm::{Host, NotRunning, StartRequest};
@@ -16,6 +17,8 @@ use std::thread;
 #[derive(Default)]
 pub struct Place {
     workers: Arc<Workers>,
+    /// Labels of those that live in the host's own process.
+    inside: Mutex<Vec<String>>,
 }
 
 #[derive(Default)]
@@ -32,9 +35,21 @@ enum Worker {
 }
 
 impl Place {
+    /// Entes with this label will live in the host's own process.
+    pub fn keep_inside(&self, label: &str) {
+        self.inside.lock().unwrap().push(label.to_owned());
+    }
+
+    fn is_inside(&self, card: &Card) -> bool {
+        self.inside.lock().unwrap().contains(&card.label)
+    }
+
     /// Starts a process and hands it the component. A thread reaps it and tells the host, as PID 1's
     /// core loop does.
     pub fn start(&self, host: &Arc<Host>, request: StartRequest) {
+        if self.is_inside(&request.card) {
+            return host.start(request);
+        }
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut child = command(theirs).spawn().unwrap();
         let (id, incarnation) = (request.card.id, request.incarnation);
@@ -50,7 +65,10 @@ impl Place {
     }
 
     /// Kills the process; the host hears of it when it is reaped.
-    pub fn kill(&self, _host: &Host, card: &Card) -> Result<(), NotRunning> {
+    pub fn kill(&self, host: &Host, card: &Card) -> Result<(), NotRunning> {
+        if self.is_inside(card) {
+            return host.kill(card.id, 1);
+        }
         self.signal(card, Signal::SIGKILL).ok_or(NotRunning)
     }
 

@@ -3,7 +3,7 @@
 use crate::cases::refusal;
 use crate::place::{command, ended_by};
 use crate::rig::{self, Rig, card};
-use arje_bus::{Announce, Invoke};
+use arje_bus::{Announce, Invoke, ListEntes};
 use arje_card::{Capability, Card};
 use arje_wasm::wire::{Frames, MAX_COMMAND, Question, Report, receive_start};
 use arje_wasm::{End, EventKind, Level, StartRequest, StopReason};
@@ -73,7 +73,7 @@ fn a_worker_leaves_when_it_is_given_nothing() {
 
 // --- hostile workers ---------------------------------------------------------------------------
 
-fn request(card: &Card) -> StartRequest {
+pub fn request(card: &Card) -> StartRequest {
     StartRequest {
         card: Arc::new(card.clone()),
         incarnation: 1,
@@ -82,7 +82,7 @@ fn request(card: &Card) -> StartRequest {
 }
 
 /// A worker that is handed its component and then does what the test wants.
-fn impostor(rig: &Rig, card: &Card, act: impl FnOnce(UnixStream) + Send + 'static) {
+pub fn impostor(rig: &Rig, card: &Card, act: impl FnOnce(UnixStream) + Send + 'static) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     rig.host.start_remote(request(card), ours);
     thread::spawn(move || {
@@ -92,7 +92,7 @@ fn impostor(rig: &Rig, card: &Card, act: impl FnOnce(UnixStream) + Send + 'stati
 }
 
 /// What becomes of a worker that sends these bytes and then waits.
-fn end_after(card: &Card, bytes: Vec<u8>) -> End {
+pub fn end_after(card: &Card, bytes: Vec<u8>) -> End {
     let rig = Rig::new();
     impostor(&rig, card, move |mut socket| {
         let _ = socket.write_all(&bytes); // it may be hung up on
@@ -178,7 +178,8 @@ fn a_question_that_may_not_be_asked_is_the_end_of_a_worker() {
     // Without the grant nothing may be asked, whatever it is.
     let mut silent = peer();
     silent.permissions.ipc.allow.clear();
-    for question in [invoke(vec![]), announce(Capability::Journal)] {
+    let list = asks(Question::List(ListEntes { after: None }));
+    for question in [invoke(vec![]), announce(Capability::Journal), list] {
         let why = broken(&silent, question);
         assert!(why.contains("does not allow"), "{why}");
     }

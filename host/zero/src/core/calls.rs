@@ -58,6 +58,8 @@ impl Core {
                 let tended = self.tend(who, wish);
                 drop(reply.send(tended));
             }
+            // Of worker processes, where nobody asks this loop: the Wasm host takes it itself. Dropped, it has no answer.
+            Ask::Typed { .. } => {}
             Ask::List { after, reply } => drop(reply.send(self.entes_after(after))),
         }
     }

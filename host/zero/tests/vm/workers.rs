@@ -140,3 +140,39 @@ fn components_with_and_without_a_body_call_each_other() {
     booted.wait("1 was told: component bodied for 2");
     booted.wait("2 was told: component plain for 1");
 }
+
+#[test]
+fn a_typed_service_with_a_body_serves_components_with_and_without_one() {
+    let store = json!([{"Wit": "example:kv/store@1.0.0"}]);
+    let body = json!({
+        "namespaces": {"pid": true},
+        "run_as": {"uid": 4711, "gid": 4711},
+    });
+    let mut kv = with_bus(wasm("kv", "kv", "service", restart()));
+    kv["provides"] = store.clone();
+    kv["soma"] = body.clone();
+    let mut counter = wasm("counter", "kv-counter", "service", restart());
+    counter["requires"] = store.clone();
+    counter["soma"] = body;
+    let mut front = wasm("front", "kv-front", "http", restart());
+    front["requires"] = store;
+    front["permissions"] = json!({"networking": "loopback"});
+    front["listen"] = json!([{"name": "http", "tcp": "127.0.0.1:8080"}]);
+    let mut booted = Booted::to_prompt(&seed(vec![shell(), kv, counter, front]));
+    booted.wait("the seed is up");
+    booted.run("ip link set lo up");
+    // What the counter has put into the store, as the front sees it.
+    let counted = |at_least: u32| {
+        let get = "wget -q -O - http://127.0.0.1:8080/counter";
+        format!("until [ $({get} || echo 0) -ge {at_least} ]; do usleep 100000; done 2>/dev/null")
+    };
+    booted.run(&counted(2));
+    // Provider and client die, and find each other again.
+    let before = booted.run("pidof ente-worker").trim().to_owned();
+    assert_eq!(before.split(' ').count(), 2, "{before}");
+    booted.run(&format!("kill -9 {before}"));
+    booted.wait("Ente kv: ended by signal 9");
+    booted.wait("Ente counter: ended by signal 9");
+    booted.run("until [ $(pidof ente-worker | wc -w) = 2 ]; do usleep 100000; done");
+    booted.run(&counted(2));
+}
