@@ -63,6 +63,11 @@ fn joins_the_typed_service(language: &str, said: &str) {
 }
 
 #[test]
+fn c() {
+    joins_the_typed_service("c", "C was here");
+}
+
+#[test]
 fn python() {
     joins_the_typed_service("python", "Python was here");
 }
