@@ -3,9 +3,9 @@
 
 extern crate alloc;
 
-use alloc::format;
 use alloc::string::String;
-use arje_sdk::{CardInfo, Service, freestanding, service, supervisor};
+use arje_sdk::supervisor::{self, SupervisorError};
+use arje_sdk::{CardInfo, Service, freestanding, service};
 
 struct Deaf;
 
@@ -13,7 +13,8 @@ impl Service for Deaf {
     fn start(_: &CardInfo) -> Result<Self, String> {
         match supervisor::subscribe(None) {
             Ok(()) => Ok(Self),
-            Err(error) => Err(format!("{error:?}")),
+            Err(SupervisorError::Unsupported(why)) => Err(why),
+            Err(_) => Err("for another reason".into()),
         }
     }
 }
