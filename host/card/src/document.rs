@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path as FilePath, PathBuf};
 
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::Card;
@@ -119,19 +118,21 @@ impl Document {
         if self.format == Format::Toml {
             refuse_nulls(&self.card)?;
         }
-        #[derive(Serialize)]
-        struct Wrapped<'c> {
-            seed: &'c Card,
+        // One tree for both languages: two writers would be generated for each type of a Card.
+        let mut tree = serde_json::to_value(&self.card).map_err(WriteError::new)?;
+        if self.wrapped {
+            tree = serde_json::json!({ text::WRAPPER: tree });
         }
-        let (card, wrapped) = (&self.card, Wrapped { seed: &self.card });
-        let text = match (self.format, self.wrapped) {
-            (Format::Json, false) => serde_json::to_string_pretty(card),
-            (Format::Json, true) => serde_json::to_string_pretty(&wrapped),
-            (Format::Toml, false) => return toml::to_string(card).map_err(WriteError::new),
-            (Format::Toml, true) => return toml::to_string(&wrapped).map_err(WriteError::new),
-        };
-        text.map(|text| text + "\n").map_err(WriteError::new)
+        match self.format {
+            Format::Json => indented(&tree),
+            Format::Toml => toml::to_string(&tree).map_err(WriteError::new),
+        }
     }
+}
+
+fn indented(tree: &Value) -> Result<String, WriteError> {
+    let text = serde_json::to_string_pretty(tree).map_err(WriteError::new)?;
+    Ok(text + "\n")
 }
 
 /// The TOML writer leaves out keys whose value is null; what a Card says must not be lost.
@@ -236,13 +237,16 @@ impl Card {
     /// # Errors
     /// None is known: every Card has a JSON text.
     pub fn to_json(&self) -> Result<String, WriteError> {
-        let card = self.clone();
-        Document {
-            card,
-            format: Format::Json,
-            wrapped: false,
-        }
-        .to_text()
+        indented(&serde_json::to_value(self).map_err(WriteError::new)?)
+    }
+
+    /// The Card as JSON in one line without a newline: for a program that reads it, not for people.
+    /// What equals its default is left out.
+    ///
+    /// # Errors
+    /// None is known: every Card has a JSON text.
+    pub fn to_json_line(&self) -> Result<String, WriteError> {
+        serde_json::to_string(self).map_err(WriteError::new)
     }
 }
 

@@ -117,7 +117,7 @@ impl Remote {
         let mut card = Card::clone(&self.card);
         card.genesis.clear(); // others' business
         let card = card
-            .to_json()
+            .to_json_line()
             .map_err(|error| End::Refused(format!("write the Card: {error}")))?;
         Ok(Parcel {
             card,
