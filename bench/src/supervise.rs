@@ -66,10 +66,15 @@ fn population(entes: usize, plan: &Plan) -> Result<Population, Error> {
     world.fill_histories()?;
     let mut step = Samples::default();
     for batch in 0..plan.batches {
+        // To know who dies next costs memory of its own.
+        let lives = 0..plan.lives;
+        let next: Vec<_> = lives
+            .map(|life| world.pick(batch * plan.lives + life))
+            .collect();
         let begin = Instant::now();
         let mut steps = 0;
-        for life in 0..plan.lives {
-            steps += world.one_life(batch * plan.lives + life)?;
+        for mortal in next {
+            steps += world.one_life(mortal)?;
         }
         step.push(begin.elapsed() / steps.max(1));
     }
@@ -124,17 +129,22 @@ impl World {
     /// many do not, and steps that make a history longer allocate memory where others do not.
     fn fill_histories(&mut self) -> Result<(), Error> {
         for number in 0..self.mortals.len() * LIVES_TO_FILL {
-            self.one_life(number)?;
+            let mortal = self.pick(number);
+            self.one_life(mortal)?;
         }
         Ok(())
     }
 
-    /// One service dies and comes back; returns how many steps that were.
-    fn one_life(&mut self, number: usize) -> Result<u32, Error> {
-        // Some other one each time, all over the table.
+    /// Some other one each time, all over the table: who, and its incarnation.
+    fn pick(&mut self, number: usize) -> (Id, Incarnation) {
         let place = number.wrapping_mul(7919) % self.mortals.len();
-        let (id, incarnation) = self.mortals[place];
+        let mortal = self.mortals[place];
         self.mortals[place].1 += 1;
+        mortal
+    }
+
+    /// One service dies and comes back; returns how many steps that were.
+    fn one_life(&mut self, (id, incarnation): (Id, Incarnation)) -> Result<u32, Error> {
         self.now += LIFE_MS;
         let actions = self.step(EventKind::Report {
             id,
@@ -237,7 +247,8 @@ mod tests {
         world.adopt(40).unwrap();
         assert_eq!(world.supervisor.usage().live, 40);
         for number in 0..200 {
-            assert_eq!(world.one_life(number).unwrap(), 2);
+            let mortal = world.pick(number);
+            assert_eq!(world.one_life(mortal).unwrap(), 2);
         }
         assert_eq!(world.supervisor.usage().live, 40);
     }

@@ -205,7 +205,7 @@ fn enter_needs(index: &mut Index, card: &Card, ix: EnteIx) -> Needs {
         caps.map(|cap| index.enter(cap, role, ix)).collect()
     };
     let mut needs = Needs {
-        requires: enter(&card.requires, Role::Requirer),
+        requires: enter(&card.requires, Role::Requirer).into_iter().collect(),
         ..Needs::default()
     };
     for contract in &card.contracts {

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
+use std::hint::black_box;
 use std::sync::Arc;
 
 use arje_card::{
@@ -12,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::action::{State, StopReason};
 use crate::event::{Incarnation, Millis, ReadyBy, Report};
 use crate::exit::ExitStatus;
+use crate::few::Few;
 use crate::index::{CapIx, EnteIx};
+use crate::limits::MAX_HISTORY;
 use crate::status::Transition;
 use crate::succeed::Successor;
 
@@ -41,7 +44,7 @@ pub(crate) struct Ente {
     /// In Waiting and Starting: on its way back after its host was replaced (see `interrupt.rs`).
     pub returning: bool,
     /// In Stopping: how far.
-    pub stop: Option<Stop>,
+    pub stop: Option<Box<Stop>>,
     /// Stops that wait for the end of this incarnation: whose, and the stop's ticket.
     pub frees: Vec<(EnteIx, u64)>,
     pub timer: Option<Millis>,
@@ -106,7 +109,7 @@ impl Brief {
 /// The contracts of a Card, with capabilities as numbers.
 #[derive(Default)]
 pub(crate) struct Needs {
-    pub requires: Vec<CapIx>,
+    pub requires: Few,
     pub any: Vec<Vec<CapIx>>,
     pub quorum: Vec<(Vec<CapIx>, usize)>,
     pub conflicts: Vec<CapIx>,
@@ -298,6 +301,48 @@ impl Ente {
         }
     }
 
+    /// Adds to the history, in the place of the oldest change when it is full.
+    pub fn remember(&mut self, change: Transition) {
+        if self.history.len() < MAX_HISTORY {
+            return self.history.push_back(change);
+        }
+        if let Some(oldest) = self.history.front_mut() {
+            *oldest = change;
+        }
+        self.history.rotate_left(1);
+    }
+
+    /// Reads something of every part of this that a step reads.
+    pub fn fetch(&self) {
+        black_box((
+            (
+                self.state,
+                self.since,
+                self.facts,
+                self.started_at,
+                self.timer,
+            ),
+            (
+                self.provides.len(),
+                self.children.len(),
+                self.needs.after.len(),
+                self.needs.any.len(),
+            ),
+            (
+                self.brief.start_limit,
+                self.brief.id,
+                self.rank,
+                self.parent,
+            ),
+            (
+                self.last_exit.is_some(),
+                self.stop.is_some(),
+                self.successor.is_some(),
+            ),
+            (self.crashes, self.frees.len(), self.restarts, self.numbered),
+        ));
+    }
+
     /// The number of the next incarnation or successor.
     pub fn next_number(&mut self) -> Incarnation {
         self.numbered = self.numbered.max(self.incarnation).saturating_add(1);
@@ -345,6 +390,6 @@ impl Ente {
     /// their way down.
     pub fn is_draining(&self) -> bool {
         let draining = |stop: &Stop| stop.stage == Stage::Draining;
-        self.stop.as_ref().is_some_and(draining)
+        self.stop.as_deref().is_some_and(draining)
     }
 }

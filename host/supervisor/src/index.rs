@@ -1,6 +1,7 @@
 //! Who names which capability: the index that lets an event reach exactly those it concerns.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hint::black_box;
 
 use arje_card::Capability;
 
@@ -110,6 +111,13 @@ impl Index {
 
     pub fn get_mut(&mut self, ix: CapIx) -> Option<&mut Slot> {
         self.slots.get_mut(ix.0 as usize)?.as_mut()
+    }
+
+    /// Reads something of what a step reads of a slot.
+    pub fn fetch(&self, ix: CapIx) {
+        if let Some(slot) = self.get(ix) {
+            black_box((slot.counts, slot.served_by.len(), slot.serves.len()));
+        }
     }
 
     /// Notes that `ente` names `capability`, and returns its place.

@@ -144,6 +144,7 @@ impl Supervisor {
         let Some(ix) = self.table.find(id) else {
             return Ok(());
         };
+        self.fetch(ix);
         let Some(ente) = self.table.get(ix) else {
             return Ok(());
         };

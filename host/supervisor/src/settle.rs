@@ -6,7 +6,6 @@ use arje_card::Supervision;
 use crate::action::{Action, Cause, State, StopReason};
 use crate::event::Millis;
 use crate::index::EnteIx;
-use crate::limits::MAX_HISTORY;
 use crate::status::Transition;
 use crate::supervisor::Supervisor;
 
@@ -138,10 +137,7 @@ impl Supervisor {
         let (id, incarnation) = (ente.brief.id, ente.incarnation);
         let from = std::mem::replace(&mut ente.state, to);
         ente.since = now;
-        if ente.history.len() >= MAX_HISTORY {
-            ente.history.pop_front();
-        }
-        ente.history.push_back(Transition {
+        ente.remember(Transition {
             at: now,
             incarnation,
             from,

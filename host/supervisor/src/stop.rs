@@ -24,12 +24,12 @@ impl Supervisor {
         self.serial += 1;
         let ticket = self.serial;
         let ente = self.table.get_mut(ix)?;
-        ente.stop = Some(Stop {
+        ente.stop = Some(Box::new(Stop {
             reason: reason.clone(),
             stage,
             waits_for: 0,
             ticket,
-        });
+        }));
         self.set_timer(ix, None);
         self.set_state(ix, State::Stopping, Cause::Stop(reason));
         Some(ticket)
@@ -57,7 +57,7 @@ impl Supervisor {
     }
 
     fn stop_at(&mut self, ix: EnteIx, ticket: u64) -> Option<&mut Stop> {
-        let stop = self.table.get_mut(ix)?.stop.as_mut()?;
+        let stop = self.table.get_mut(ix)?.stop.as_deref_mut()?;
         (stop.ticket == ticket && stop.stage == Stage::Draining).then_some(stop)
     }
 

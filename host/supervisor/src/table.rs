@@ -1,6 +1,6 @@
 //! The table of Entes, and the memory of removed ones.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use arje_card::Id;
@@ -9,6 +9,7 @@ use crate::ente::Ente;
 use crate::event::Incarnation;
 use crate::index::EnteIx;
 use crate::limits::MAX_RETIRED;
+use crate::places::Places;
 
 /// All Entes, found by place, id or label.
 #[derive(Default)]
@@ -17,9 +18,8 @@ pub(crate) struct Table {
     free: Vec<EnteIx>,
     /// For walks in order.
     by_id: BTreeMap<Id, EnteIx>,
-    /// For events, each of which names an Ente: one or two misses in the processor's caches, where the
-    /// tree above has one for each level. Never walked over, so its order decides nothing.
-    places: HashMap<Id, EnteIx>,
+    /// For events, each of which names an Ente. Never walked over, so its order decides nothing.
+    places: Places,
     by_label: BTreeMap<String, EnteIx>,
 }
 
@@ -38,7 +38,8 @@ impl Table {
     }
 
     pub fn find(&self, id: Id) -> Option<EnteIx> {
-        self.places.get(&id).copied()
+        let is = |ix| self.get(ix).is_some_and(|ente| ente.brief.id == id);
+        self.places.find(id, is)
     }
 
     pub fn find_label(&self, label: &str) -> Option<EnteIx> {
@@ -76,7 +77,7 @@ impl Table {
     pub fn remove(&mut self, ix: EnteIx) -> Option<Ente> {
         let ente = self.slots.get_mut(ix.0 as usize)?.take()?;
         self.by_id.remove(&ente.card.id);
-        self.places.remove(&ente.card.id);
+        self.places.remove(ente.card.id, ix);
         self.by_label.remove(&ente.card.label);
         self.free.push(ix);
         Some(ente)

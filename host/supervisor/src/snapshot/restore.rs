@@ -205,12 +205,13 @@ impl Supervisor {
         ente.last_exit = record.last_exit.map(|status| status.bounded());
         let history = record.history.into_iter();
         ente.history = history.map(|it| it.at(now)).collect();
-        ente.stop = record.stop.map(|stop| Stop {
+        let stop = record.stop.map(|stop| Stop {
             reason: stop.reason,
             stage: stop.stage,
             waits_for: 0,
             ticket,
         });
+        ente.stop = stop.map(Box::new);
         match (record.state, record.timer) {
             (State::Ready, Some(_)) => self.arm_liveness(ix),
             (_, timer) => self.set_timer(ix, timer.map(|at| at.at(now))),
