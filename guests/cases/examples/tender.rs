@@ -8,8 +8,8 @@ extern crate alloc;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use arje_sdk::supervisor::{self, Event, EventKind, SupervisorError, Target, labelled};
 use arje_sdk::bus::{Caller, HandlerError};
+use arje_sdk::supervisor::{self, Event, EventKind, SupervisorError, Target, labelled};
 use arje_sdk::{
     Capability, CardInfo, Events, Handler, Instance, Service, freestanding, info, service,
 };
@@ -28,7 +28,12 @@ impl Service for Tender {
 }
 
 impl Handler for Tender {
-    fn handle(&mut self, _: Caller, _: Capability, payload: Vec<u8>) -> Result<Vec<u8>, HandlerError> {
+    fn handle(
+        &mut self,
+        _: Caller,
+        _: Capability,
+        payload: Vec<u8>,
+    ) -> Result<Vec<u8>, HandlerError> {
         Ok(obey(&String::from_utf8_lossy(&payload)).into_bytes())
     }
 }
@@ -42,7 +47,9 @@ impl Events for Tender {
                 let incarnation = what.incarnation;
                 match what.exit {
                     None => info!("heard {kind} of {label}, incarnation {incarnation}"),
-                    Some(exit) => info!("heard {kind} of {label}, incarnation {incarnation}: {exit:?}"),
+                    Some(exit) => {
+                        info!("heard {kind} of {label}, incarnation {incarnation}: {exit:?}")
+                    }
                 }
             }
         }
@@ -86,9 +93,7 @@ fn obey(text: &str) -> String {
             ),
             Err(error) => format!("{error:?}"),
         },
-        "status-of-id" => {
-            said(supervisor::status(&Target::Id(rest.into())).map(drop))
-        }
+        "status-of-id" => said(supervisor::status(&Target::Id(rest.into())).map(drop)),
         "spawn" => said(supervisor::spawn(rest)),
         "start" => said(supervisor::start(&target)),
         "stop" => said(supervisor::stop(&target)),
@@ -97,7 +102,10 @@ fn obey(text: &str) -> String {
         // kill SIGNAL LABEL
         "kill" => {
             let (signal, label) = rest.split_once(' ').unwrap_or(("", ""));
-            said(supervisor::kill(&labelled(label), signal.parse().unwrap_or(0)))
+            said(supervisor::kill(
+                &labelled(label),
+                signal.parse().unwrap_or(0),
+            ))
         }
         "subscribe" if rest.is_empty() => said(supervisor::subscribe(None)),
         "subscribe" => said(supervisor::subscribe(Some(&target))),
