@@ -2,7 +2,8 @@
 
 use super::face::{Answering, Face, Target};
 use super::shape::{same, signature};
-use super::typed::{Function, TypedCall, TypedImport};
+use super::typed::{Function, TypedImport};
+use super::typed_call::TypedCall;
 use super::values::Values;
 use crate::host::Shared;
 use crate::loader::Loaded;

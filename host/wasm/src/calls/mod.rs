@@ -15,6 +15,7 @@ mod owner;
 pub(crate) mod peer;
 pub(crate) mod shape;
 pub(crate) mod typed;
+mod typed_call;
 pub(crate) mod values;
 pub(crate) mod waits;
 
@@ -29,7 +30,7 @@ use std::time::Instant;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
-use typed::TypedCall;
+use typed_call::TypedCall;
 use values::Values;
 
 /// Where calls of one Ente wait; its capacity is the Card's `limits.mailbox`. Boxed, because tokio

@@ -1,7 +1,7 @@
 //! Calls that the host's owner makes: the core loop for processes, a worker process for its PID 1, tests and benchmarks.
 
 use super::values::results;
-use super::{Answer, Asker, Call, Work, typed};
+use super::{Answer, Asker, Call, Work, typed_call};
 use crate::host::{Host, InvokeError};
 use arje_bus::CallError;
 use arje_card::Id;
@@ -52,7 +52,7 @@ impl Host {
         call: Call,
     ) -> Result<Vec<u8>, InvokeError> {
         let loaded = self.shared.loaded(ente).ok_or(InvokeError::NotRunning)?;
-        let (work, ty) = typed::received(&loaded, function, call)?;
+        let (work, ty) = typed_call::received(&loaded, function, call)?;
         match self.answer_to(ente, work).await? {
             Answer::Values(values) => Ok(values.into_bytes(&results(&ty))?),
             Answer::Bytes(_) => Err(InvokeError::ProviderDied), // nobody answers values so

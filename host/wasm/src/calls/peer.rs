@@ -2,7 +2,8 @@
 
 use super::Asker;
 use super::binding::{Bindings, Unbound};
-use super::typed::{TypedCall, TypedImport};
+use super::typed::TypedImport;
+use super::typed_call::TypedCall;
 use super::values::Values;
 use crate::host::Shared;
 use crate::lane::LaneSignal;

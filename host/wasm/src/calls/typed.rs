@@ -6,8 +6,7 @@
 //! again whenever another component answers ([`binding`](super::binding)). To and from a worker process they cross as
 //! bytes ([`values`](super::values)).
 
-use super::binding::{Of, Unbound};
-use super::face::{Face, Target};
+use super::binding::Unbound;
 use super::peer::Peer;
 use super::shape::{Failure, cannot_cross, same, signature};
 use super::values::{Unfit, Values, decode, encode, fit, params as types_of, results};
@@ -16,118 +15,15 @@ use crate::ctx::Ctx;
 use crate::event::{Ask, EventKind, NoAnswer};
 use crate::host::InvokeError;
 use crate::loader::Loaded;
-use arje_bus::{CallError, Caller, DEFAULT_DEADLINE, HandlerError, MAX_PAYLOAD};
+use arje_bus::{CallError, DEFAULT_DEADLINE, MAX_PAYLOAD};
 use arje_card::{Capability, InterfaceName};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem};
-use wasmtime::component::{Component, ComponentExportIndex, Linker, Val};
+use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Engine, Error, Result, StoreContextMut};
-
-/// A call of a function of a typed service.
-#[derive(Debug)]
-pub(crate) struct TypedCall {
-    pub(crate) caller: Caller,
-    pub(crate) capability: Capability,
-    pub(crate) deadline: Instant,
-    pub(crate) params: Values,
-    pub(crate) ty: ComponentFunc,
-    /// In the component that answered when the call was made; absent if that is in another process.
-    pub(super) function: Option<ComponentExportIndex>,
-    pub(super) of: Of,
-    /// What was called, for another component that answers meanwhile; absent in a worker process, which has one.
-    pub(super) again: Option<(Arc<TypedImport>, usize)>,
-}
-
-impl TypedCall {
-    /// The function in the component that is to answer. It may be another one than when the call was made: the mailbox goes
-    /// from an incarnation to its successor.
-    ///
-    /// # Errors
-    ///
-    /// That one has no such function, or means something else by it.
-    fn function_in(&self, target: Target<'_>) -> Result<Option<ComponentExportIndex>, InvokeError> {
-        if self.of.is(target) {
-            return Ok(self.function);
-        }
-        let unsupported = InvokeError::Refused(HandlerError::Unsupported);
-        let (import, number) = self.again.as_ref().ok_or(unsupported.clone())?;
-        // The caller's own affair.
-        let differs = |why| InvokeError::Refused(HandlerError::Failed(why));
-        let functions = import.bind(target).map_err(differs)?;
-        functions.get(*number).copied().ok_or(unsupported)
-    }
-
-    /// Where the function is in the component of this process that is to answer, and its parameters.
-    ///
-    /// # Errors
-    ///
-    /// As above, or the parameters that another process sent take too much memory.
-    pub(crate) fn made_in(
-        self,
-        loaded: &Loaded,
-    ) -> Result<(ComponentExportIndex, Vec<Val>, usize), InvokeError> {
-        let function = self.function_in(Target::Here(loaded))?;
-        let function = function.ok_or(InvokeError::Refused(HandlerError::Unsupported))?;
-        let types = types_of(&self.ty);
-        let count = self.ty.results().len();
-        Ok((function, self.params.into_vals(&types)?, count))
-    }
-
-    /// The name of the function, and the call as the worker process of the component that is to answer gets it.
-    ///
-    /// # Errors
-    ///
-    /// As above, or the parameters are too large.
-    pub(crate) fn sent_to(self, face: &Face) -> Result<(String, Call), InvokeError> {
-        self.function_in(Target::There(face))?;
-        let called = self.again.as_ref();
-        let called = called.and_then(|(import, number)| import.functions.get(*number));
-        let called = called.ok_or(InvokeError::Refused(HandlerError::Unsupported))?;
-        let call = Call {
-            payload: self.params.into_bytes(&types_of(&called.ty))?,
-            caller: self.caller,
-            capability: self.capability,
-            deadline: self.deadline,
-        };
-        Ok((called.name.clone(), call))
-    }
-}
-
-/// A call as a worker process gets it, for its component, and the type of the function.
-///
-/// # Errors
-///
-/// The component has no such function.
-pub(crate) fn received(
-    loaded: &Arc<Loaded>,
-    function: &str,
-    call: Call,
-) -> Result<(Work, ComponentFunc), InvokeError> {
-    let missing = || InvokeError::NoSuchFunction(function.to_owned());
-    let Capability::Wit(interface) = &call.capability else {
-        return Err(missing());
-    };
-    let found = Target::Here(loaded)
-        .interface(interface)
-        .and_then(|interface| interface.get(function));
-    let Some((ComponentItem::ComponentFunc(ty), index)) = found else {
-        return Err(missing());
-    };
-    let work = Work::Typed(TypedCall {
-        caller: call.caller,
-        capability: call.capability,
-        deadline: call.deadline,
-        params: Values::Sent(call.payload),
-        ty: ty.clone(),
-        function: index,
-        of: Of::Here(Arc::downgrade(loaded)),
-        again: None,
-    });
-    Ok((work, ty))
-}
 
 /// An imported interface that another Ente provides.
 #[derive(Debug)]
@@ -268,7 +164,7 @@ pub(crate) fn same_exports(name: &str, old: &Loaded, new: &Loaded) -> Result<(),
             Some((ComponentItem::ComponentFunc(its), _)) if same(ty, &its) => {}
             Some((ComponentItem::ComponentFunc(its), _)) => {
                 return Err(format!(
-                    "{name} has other types than in the component that runs: that one has `{}`, this one `{}`; those                      who call it were built with the former",
+                    "{name} has other types than in the component that runs: that one has `{}`, this one `{}`; those who call it were built with the former",
                     signature(function, ty),
                     signature(function, &its)
                 ));
