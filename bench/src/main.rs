@@ -42,6 +42,8 @@ enum Wanted {
     Run(Plan, Selection),
     /// A process of the section on memory.
     Child(usize),
+    /// A process of the section on the bus.
+    Answer,
 }
 
 fn main() -> ExitCode {
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     let result = match read(&arguments) {
         Some(Wanted::Run(plan, selection)) => report::run(&plan, &selection),
         Some(Wanted::Child(count)) => memory::child(count).map(|()| true),
+        Some(Wanted::Answer) => bus::answer().map(|()| true),
         None => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
@@ -68,6 +71,9 @@ fn main() -> ExitCode {
 fn read(arguments: &[&str]) -> Option<Wanted> {
     if let [memory::CHILD, count] = arguments {
         return Some(Wanted::Child(count.parse().ok()?));
+    }
+    if arguments == [bus::ANSWER] {
+        return Some(Wanted::Answer);
     }
     let (mut plan, mut selection) = (Plan::FULL, Selection::default());
     let mut rest = arguments;
@@ -100,6 +106,7 @@ mod tests {
             (&["--fast"], false),
             (&[memory::CHILD, "10"], true),
             (&[memory::CHILD], false),
+            (&[bus::ANSWER], true),
         ] {
             assert_eq!(read(arguments).is_some(), understood, "{arguments:?}");
         }

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::processes::at_once;
 use crate::error::Error;
 use crate::places::Places;
 use crate::stats::Samples;
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const CALL: u8 = 1;
 const ANSWER: u8 = 2;
 
-/// Calls from one client of a bus to another and back; a sample is the mean of `row` of them.
+/// Calls from so many clients of a bus to another one and back; a sample is the mean of `row` of each.
 ///
 /// # Errors
 /// The bus cannot be started, or does something else than a bus does.
@@ -29,6 +30,7 @@ pub fn round_trips(
     places: &Places,
     start: Start,
     size: usize,
+    callers: usize,
     rounds: usize,
     row: u32,
 ) -> Result<Samples, Error> {
@@ -40,17 +42,13 @@ pub fn round_trips(
     let mut server = Client::connect(&socket, &mut bus)?;
     let name = server.name.clone();
     let answering = thread::spawn(move || while server.answer().is_ok() {});
-    let mut client = Client::connect(&socket, &mut bus)?;
+    let clients = (0..callers).map(|_| Client::connect(&socket, &mut bus));
+    let clients = clients.collect::<Result<Vec<_>, _>>()?;
     let payload = vec![7; size];
-    let mut samples = Samples::default();
-    for _ in 0..rounds {
-        let begin = Instant::now();
-        for _ in 0..row {
-            client.call(&name, &payload)?;
-        }
-        samples.push(begin.elapsed() / row);
-    }
-    drop((client, bus)); // which ends the other one
+    let samples = at_once(clients, rounds, row, &|client, _| {
+        (0..row).try_for_each(|_| client.call(&name, &payload))
+    })?;
+    drop(bus); // which ends the one that answers
     let _ = answering.join();
     Ok(samples)
 }

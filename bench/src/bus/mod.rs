@@ -1,7 +1,10 @@
 //! Calls between Entes beside what others use for that: D-Bus, and a bare Unix socket; and deployment.
 
 mod dbus;
+mod processes;
 mod socket;
+
+pub use processes::{ANSWER, answer};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,16 +64,29 @@ pub fn measure(places: &Places, plan: &Plan) -> Result<Bus, Error> {
             ("dbus-daemon", dbus::daemon as dbus::Start),
             ("dbus-broker", dbus::broker),
         ] {
-            match dbus::round_trips(places, start, size, rounds, ROW / 5) {
-                Ok(samples) => bus.push(name, size, samples),
-                Err(why) => bus
-                    .missing
-                    .push(format!("{name} could not be measured: {why}")),
+            for callers in [1, CALLERS] {
+                let what = named(name, callers);
+                let rounds = (rounds / callers).max(3);
+                match dbus::round_trips(places, start, size, callers, rounds, ROW / 10) {
+                    Ok(samples) => bus.push(&what, size, samples),
+                    Err(why) => bus
+                        .missing
+                        .push(format!("{what} could not be measured: {why}")),
+                }
             }
         }
     }
+    processes::measure(places, rounds, &mut bus)?;
     deployments(places, plan, &mut bus)?;
     Ok(bus)
+}
+
+/// A row's name, with how many call at once.
+fn named(what: &str, callers: usize) -> String {
+    match callers {
+        1 => what.to_owned(),
+        many => format!("… {what}, {many} callers at once, for each call"),
+    }
 }
 
 fn endpoint(version: u16) -> Capability {
@@ -119,35 +135,55 @@ fn components(places: &Places, size: usize, rounds: usize, bus: &mut Bus) -> Res
     for caller in &callers {
         rig.start_ready(caller)?;
     }
-    let one = tell(&rig, &callers[..1], &opaque, rounds)?;
-    bus.push("component to component, by capability", size, one);
-    let many = tell(&rig, &callers, &opaque, (rounds / CALLERS).max(3))?;
-    let what = format!("… {CALLERS} callers at once, for each call");
-    bus.push(&what, size, many);
+    let what = "component to component, by capability";
+    for count in [1, CALLERS] {
+        let rounds = (rounds / count).max(3);
+        let samples = tell_each(&rig, &callers[..count], &opaque, rounds, ROW)?;
+        bus.push(&named(what, count), size, samples);
+    }
+    typed(places, &rig, size, rounds, bus)
+}
 
+/// The same by the types of an interface.
+fn typed(
+    places: &Places,
+    rig: &Rig,
+    size: usize,
+    rounds: usize,
+    bus: &mut Bus,
+) -> Result<(), Error> {
     let interface: InterfaceName = "test:shapes/shapes@1.2.0".parse().map_err(Error::tree)?;
     let shapes = Capability::Wit(interface);
     let mut typed = card(places.stock("typed_provider")?, "typed_provider", "service");
     typed.permissions.ipc.allow = vec!["wit-v1".into()];
-    serve(&rig, routes, &Arc::new(typed), shapes.clone())?;
-    let mut client = card(places.stock("typed_client")?, "typed_client", "service");
-    client.requires = [shapes].into();
-    client.limits.call_ms = 60_000;
-    let client = Arc::new(client);
-    rig.start_ready(&client)?;
-    let by_type = [(ROW, "text", "string"), (ROW / 10, "bytes", "list<u8>")];
+    serve(rig, &rig.routes, &Arc::new(typed), shapes.clone())?;
+    let mut clients = Vec::new();
+    for _ in 0..CALLERS {
+        let mut client = card(places.stock("typed_client")?, "typed_client", "service");
+        client.requires = [shapes.clone()].into();
+        client.limits.call_ms = 60_000;
+        let client = Arc::new(client);
+        rig.start_ready(&client)?;
+        clients.push(client);
+    }
+    let text = "x".repeat(size);
+    // Some ten nanoseconds for each byte: fewer of the large ones.
+    let few = if size > 1024 { 2 } else { ROW / 10 };
+    let by_type = [(ROW, "text", "string"), (few, "bytes", "list<u8>")];
     for (row, word, ty) in by_type {
         let command = format!("{word}-many {row} {text}");
-        let rounds = if ty == "string" { rounds } else { 10 };
-        let samples = tell_each(&rig, &[Arc::clone(&client)], &command, rounds, row)?;
-        let what = format!("component to component, by type, a `{ty}`");
-        bus.push(&what, size, samples);
+        for count in [1, CALLERS] {
+            let rounds = if ty == "string" {
+                rounds / count
+            } else {
+                10 / count
+            };
+            let samples = tell_each(rig, &clients[..count], &command, rounds.max(3), row)?;
+            let what = format!("component to component, by type, a `{ty}`");
+            bus.push(&named(&what, count), size, samples);
+        }
     }
     Ok(())
-}
-
-fn tell(rig: &Rig, callers: &[Arc<Card>], command: &str, rounds: usize) -> Result<Samples, Error> {
-    tell_each(rig, callers, command, rounds, ROW)
 }
 
 /// Has all of them do it at the same time; a sample is the time for each call.
@@ -296,7 +332,9 @@ impl Bus {
         }
         calls.note(
             "A sample is the mean of some hundred calls in a row. Components: one that is told to call \
-             `echo`, or `typed_provider`, so many times, its own loop included. D-Bus: two clients in this process, without a library, and a bus without policy.",
+             `echo`, or `typed_provider`, so many times, its own loop included. D-Bus: clients in this process, without a library, one of which answers, and a bus without policy. \
+             Processes: `ente-zero` in dev mode, a process that answers, and callers that are connections to its bus in this process, or components \
+             that are told over it to call fifty times, which is part of what they take.",
         );
         self.missing.iter().for_each(|why| calls.note(why));
         let mut deploys = Table::of_times("Deploying a small module (`counter`, with its state)");
