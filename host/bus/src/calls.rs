@@ -112,6 +112,11 @@ impl<W> Calls<W> {
     /// waiters of the former.
     pub fn disconnected(&mut self, connection: u64) -> Vec<W> {
         drop(self.end(|call| call.caller == Some(connection)));
+        self.unanswerable(connection)
+    }
+
+    /// Nothing more comes from a connection, which may still take answers: ends the calls that were sent there.
+    pub fn unanswerable(&mut self, connection: u64) -> Vec<W> {
         self.end(|call| call.connection == connection)
     }
 
@@ -124,6 +129,11 @@ impl<W> Calls<W> {
     /// A provider's life is over: ends all calls that it was sent.
     pub fn ended(&mut self, provider: Id) -> Vec<W> {
         self.end(|call| call.provider == provider)
+    }
+
+    /// Forgets the calls that these waiters no longer wait for.
+    pub fn forget(&mut self, is_gone: impl Fn(&W) -> bool) {
+        drop(self.end(|call| is_gone(&call.waiter)));
     }
 
     fn end(&mut self, which: impl Fn(&Pending<W>) -> bool) -> Vec<W> {

@@ -1,7 +1,7 @@
 //! [`Routes`]: who answers calls to which capability. Written by the core loop as Entes become Ready and cease to
 //! be, read by whoever places a call, on any thread.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 
@@ -28,18 +28,25 @@ pub enum Place {
 }
 
 /// The table of who answers what. Bounded by what the supervisor admits: each Ente is in it once for each capability
-/// that it provides.
+/// that it provides. Processes are asked only while they are [reached](Self::reach).
 #[derive(Debug, Default)]
 pub struct Routes {
-    table: RwLock<HashMap<Capability, Providers>>,
+    table: RwLock<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    by_capability: HashMap<Capability, Providers>,
+    /// Processes that take calls.
+    reached: HashSet<Id>,
 }
 
 /// Those who provide one capability.
 #[derive(Debug, Default)]
 struct Providers {
-    /// Those of the highest priority first.
+    /// Those that can be asked first, and of them those of the highest priority.
     list: Vec<Provider>,
-    /// How many of `list` have the highest priority.
+    /// How many of `list` can be asked and have the highest priority.
     first: usize,
     /// Counts calls, to take turns.
     turn: AtomicUsize,
@@ -57,12 +64,26 @@ impl Providers {
         }
     }
 
-    fn sort(&mut self) {
+    fn sort(&mut self, reached: &HashSet<Id>) {
+        let can = |provider: &Provider| {
+            provider.place == Place::Component || reached.contains(&provider.id)
+        };
+        let rank = |provider: &Provider| (can(provider), provider.priority);
         self.list
-            .sort_by_key(|provider| std::cmp::Reverse(provider.priority));
-        let highest = self.list.first().map(|provider| provider.priority);
-        let is_first = |provider: &&Provider| Some(provider.priority) == highest;
+            .sort_by_key(|provider| std::cmp::Reverse(rank(provider)));
+        let highest = self.list.first().map(rank).filter(|(can, _)| *can);
+        let is_first = |provider: &&Provider| Some(rank(provider)) == highest;
         self.first = self.list.iter().take_while(is_first).count();
+    }
+}
+
+impl Table {
+    fn sort_those_of(&mut self, id: Id) {
+        for providers in self.by_capability.values_mut() {
+            if providers.list.iter().any(|provider| provider.id == id) {
+                providers.sort(&self.reached);
+            }
+        }
     }
 }
 
@@ -76,22 +97,43 @@ impl Routes {
     /// From now on calls to this capability may go to this provider.
     pub fn provide(&self, capability: Capability, provider: Provider) {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let providers = table.entry(capability).or_default();
+        let Table {
+            by_capability,
+            reached,
+        } = &mut *table;
+        let providers = by_capability.entry(capability).or_default();
         providers.list.retain(|known| known.id != provider.id);
         providers.list.push(provider);
-        providers.sort();
+        providers.sort(reached);
     }
 
     /// From now on calls to this capability may no longer go to this Ente.
     pub fn withdraw(&self, capability: &Capability, by: Id) {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(providers) = table.get_mut(capability) else {
+        let Table {
+            by_capability,
+            reached,
+        } = &mut *table;
+        let Some(providers) = by_capability.get_mut(capability) else {
             return;
         };
         providers.list.retain(|known| known.id != by);
-        providers.sort();
+        providers.sort(reached);
         if providers.list.is_empty() {
-            table.remove(capability);
+            by_capability.remove(capability);
+        }
+    }
+
+    /// A process takes calls from now on, or no longer: whoever calls is not sent to one that does not. Seldom, so the
+    /// whole table is gone through.
+    pub fn reach(&self, process: Id, takes_calls: bool) {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = match takes_calls {
+            true => table.reached.insert(process),
+            false => table.reached.remove(&process),
+        };
+        if changed {
+            table.sort_those_of(process);
         }
     }
 
@@ -100,8 +142,9 @@ impl Routes {
     #[must_use]
     pub fn resolve(&self, wanted: &Capability) -> Option<Provider> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(providers) = table.get(wanted) {
-            return providers.next();
+        let table = &table.by_capability;
+        if let Some(found) = table.get(wanted).and_then(Providers::next) {
+            return Some(found);
         }
         let Capability::Wit(name) = wanted else {
             return None;
@@ -110,7 +153,7 @@ impl Routes {
         let compatible = table
             .iter()
             .filter_map(|(capability, providers)| match capability {
-                Capability::Wit(provided) if provided.satisfies(name) => {
+                Capability::Wit(provided) if provided.satisfies(name) && providers.first > 0 => {
                     Some((provided, providers))
                 }
                 _ => None,
@@ -163,6 +206,38 @@ mod tests {
         routes.provide(Capability::Power, provider(1, Priority::High));
         routes.withdraw(&Capability::Power, Id::from_parts(1, [0; 10]));
         assert_eq!(routes.resolve(&Capability::Power), None);
+    }
+
+    #[test]
+    fn a_process_that_takes_no_calls_is_passed_over() {
+        let routes = Routes::new();
+        let of = |number| Id::from_parts(number, [0; 10]);
+        let asked = || routes.resolve(&Capability::Journal).map(|found| found.id);
+        for (number, priority) in [
+            (1, Priority::Normal),
+            (2, Priority::Normal),
+            (3, Priority::Low),
+        ] {
+            let place = Place::Process;
+            let provider = Provider {
+                place,
+                ..provider(number, priority)
+            };
+            routes.provide(Capability::Journal, provider);
+        }
+        assert_eq!(asked(), None);
+        routes.reach(of(3), true);
+        assert_eq!(asked(), Some(of(3)), "better than nobody");
+        routes.reach(of(2), true);
+        assert_eq!([asked(), asked()], [Some(of(2)); 2]);
+        routes.reach(of(1), true);
+        let mut turns = [asked(), asked()];
+        turns.sort();
+        assert_eq!(turns, [Some(of(1)), Some(of(2))]);
+        routes.reach(of(2), false);
+        assert_eq!([asked(), asked()], [Some(of(1)); 2]);
+        routes.withdraw(&Capability::Journal, of(1));
+        assert_eq!(asked(), Some(of(3)));
     }
 
     #[test]

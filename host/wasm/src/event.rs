@@ -48,6 +48,9 @@ pub enum EventKind {
     },
 }
 
+/// Where the answer to a call goes. Closed when its caller does not wait any more, because it has ended.
+pub type InvokeReply = oneshot::Sender<Result<Vec<u8>, CallError>>;
+
 /// What a component asks of the core loop. A component waits for each answer, so there is at most one for each of its
 /// instances. An answer that is dropped is one, too: it cannot be had.
 #[derive(Debug)]
@@ -59,7 +62,7 @@ pub enum Ask {
         /// The call.
         call: Call,
         /// The provider's answer.
-        reply: oneshot::Sender<Result<Vec<u8>, CallError>>,
+        reply: InvokeReply,
     },
     /// A call of a function of a typed service, by a component in a worker process; in PID 1 nobody asks this.
     Typed {

@@ -46,8 +46,9 @@ mod vigil;
 pub mod wire;
 
 pub use calls::Call;
+pub use calls::delivery::Delivery;
 pub use control::StopReason;
-pub use event::{Ask, End, EnteInfo, Event, EventKind, NoAnswer};
+pub use event::{Ask, End, EnteInfo, Event, EventKind, InvokeReply, NoAnswer};
 pub use host::{Host, HostConfig, InvokeError, NotRunning, StartRequest};
 pub use iface::log::Level;
 pub use linker::linked_interfaces;

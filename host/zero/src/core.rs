@@ -371,7 +371,7 @@ impl Core {
         let succeeds = self.is_successor(who);
         if let Report::Exited(status) = &report {
             self.deployment_failed(who, status);
-            self.hears_no_more(who);
+            self.asks_no_more(who);
         }
         if let Some(how) = incarnated
             && !succeeds // until it has taken over

@@ -8,11 +8,17 @@
 
 mod common;
 
-use arje_bus::{Client, EnteStatus, Event, Filter, Request, Response, Subscribe, Target};
+use arje_bus::{
+    Client, EnteStatus, Event, Filter, FrameReader, Hello, HelloAnswer, Request, RequestFrame,
+    Response, ServerFrame, Subscribe, Target, decode, encode,
+};
 use arje_card::{Capability, InterfaceId};
 use arje_guest_artifacts::guest;
 use common::{DEADLINE, Dev, folder};
 use serde_json::json;
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -169,6 +175,36 @@ fn a_module_is_replaced_and_comes_back() {
     }
     assert_eq!(machine.pin(), pin);
     assert_eq!(machine.say("add 1"), "1", "a restart begins with nothing");
+}
+
+/// It has no more to say, but is still to hear what becomes of what it asked.
+#[test]
+fn who_closes_its_side_hears_of_its_deployment() {
+    let machine = Machine::start();
+    assert!(machine.deploy(&another(&machine, 4)).status.success());
+    let mut stream = UnixStream::connect(&machine.socket).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let request = Request::Rollback(Target::of("counter"));
+    let ask = RequestFrame { serial: 1, request };
+    let words = [encode(&Hello::new()).unwrap(), encode(&ask).unwrap()].concat();
+    stream.write_all(&words).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut told = Vec::new();
+    stream.read_to_end(&mut told).unwrap();
+    let mut reader = FrameReader::new();
+    reader.push(&told);
+    let welcome: HelloAnswer = decode(&reader.take().unwrap().unwrap()).unwrap();
+    assert!(matches!(welcome, HelloAnswer::Welcome(_)), "{welcome:?}");
+    let answer = reader.take().unwrap().map(|body| decode(&body).unwrap());
+    match answer {
+        Some(ServerFrame::Reply(reply)) => {
+            assert!(
+                matches!(&reply.response, Response::Deployed(what) if what.incarnation == 3),
+                "{reply:?}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@
 
 pub(crate) mod bay;
 pub(crate) mod binding;
+pub(crate) mod delivery;
 pub(crate) mod face;
 mod owner;
 pub(crate) mod peer;

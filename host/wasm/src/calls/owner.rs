@@ -5,7 +5,6 @@ use super::{Answer, Asker, Call, Work, typed_call};
 use crate::host::{Host, InvokeError};
 use arje_bus::CallError;
 use arje_card::Id;
-use std::sync::Arc;
 
 impl Host {
     /// Calls an exported function `(list<u8>) -> list<u8>` of a running service, by its full name.
@@ -69,26 +68,6 @@ impl Host {
     async fn answer_to(&self, ente: Id, work: Work) -> Result<Answer, InvokeError> {
         let answer = self.shared.post(ente, work)?.await;
         answer.unwrap_or(Err(InvokeError::ProviderDied))
-    }
-
-    /// Makes a call for somebody outside of components: a process on the bus. Never waits; `then` gets the answer
-    /// on a worker thread, exactly once.
-    pub fn deliver(
-        &self,
-        to: Id,
-        call: Call,
-        then: impl FnOnce(Result<Vec<u8>, CallError>) + Send + 'static,
-    ) {
-        let shared = Arc::clone(&self.shared);
-        // In the order in which they come: into the mailbox here, and not when a worker gets round to it.
-        let deadline = call.deadline;
-        let posted = shared.post_call(to, call);
-        self.shared.lanes.handle().spawn(async move {
-            then(match posted {
-                Ok(answer) => shared.bytes_of(answer, deadline).await,
-                Err(error) => Err(error),
-            });
-        });
     }
 
     /// The host's side of calls between components, for those who measure it.

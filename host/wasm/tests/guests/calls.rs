@@ -231,7 +231,8 @@ fn a_process_is_answered_and_known_for_what_it_is() {
             payload: command.into(),
             deadline: Instant::now() + within,
         };
-        rig.host
+        let _delivery = rig
+            .host
             .deliver(one.id, call, move |result| answer.send(result).unwrap());
         answered.recv_timeout(crate::rig::DEADLINE).unwrap()
     };
@@ -302,6 +303,7 @@ fn what_only_the_core_loop_can_do_is_asked_of_it() {
         place: Place::Process,
     };
     rig.routes.provide(endpoint(5), provider);
+    rig.routes.reach(native.id, true);
     let answer = told("invoke 5 0 hello");
     let Ask::Invoke {
         provider,
@@ -325,6 +327,49 @@ fn what_only_the_core_loop_can_do_is_asked_of_it() {
         told("invoke 5 1 hello").join().unwrap().unwrap(),
         "error: InvokeError::Deadline"
     );
+    asked();
+    // When it has ended it waits for nothing any more, and that is to be seen.
+    let answer = told("invoke 5 0 hello");
+    let Ask::Invoke { reply, .. } = asked() else {
+        panic!("something else");
+    };
+    assert!(!reply.is_closed());
+    rig.kill(&one).unwrap();
+    rig.end_of(&one);
+    assert!(reply.is_closed());
+    drop(answer.join().unwrap());
+}
+
+#[test]
+fn a_call_that_was_given_up_is_not_begun() {
+    let rig = Rig::new();
+    let one = rig.serve(peer("one", 1));
+    let deliver = |command: &str| {
+        let (answer, answered) = mpsc::channel();
+        let origin = Origin::Process {
+            pid: 7,
+            uid: 1000,
+            gid: 1000,
+        };
+        let call = Call {
+            caller: Caller { card: None, origin },
+            capability: endpoint(1),
+            payload: command.into(),
+            deadline: Instant::now() + crate::rig::DEADLINE,
+        };
+        let delivery = rig.host.deliver(one.id, call, move |result| {
+            let _ = answer.send(result);
+        });
+        (delivery, answered)
+    };
+    let wait = |answered: mpsc::Receiver<_>| answered.recv_timeout(crate::rig::DEADLINE);
+    let (_long, first) = deliver("spin 300");
+    let (given_up, never) = deliver("echo never");
+    drop(given_up);
+    let (_last, counted) = deliver("calls");
+    assert_eq!(wait(first).unwrap(), Ok(vec![]));
+    assert_eq!(wait(counted).unwrap(), Ok(b"2".to_vec()));
+    assert!(wait(never).is_err(), "its end is told to nobody");
 }
 
 #[test]

@@ -26,8 +26,22 @@ pub enum Waiter {
         /// The request.
         serial: u32,
     },
-    /// A component, which hears of it by this.
-    Component(Box<dyn FnOnce(Outcome) + Send>),
+    /// A component.
+    Component(Box<dyn Asking>),
+}
+
+/// A call under way elsewhere, given up when this is dropped.
+pub trait UnderWay {
+    /// Whether it has come to its end already.
+    fn is_over(&self) -> bool;
+}
+
+/// A component that asks.
+pub trait Asking: Send {
+    /// Takes the outcome.
+    fn tell(self: Box<Self>, outcome: Outcome);
+    /// Whether it does not wait any more: it has ended.
+    fn is_gone(&self) -> bool;
 }
 
 /// Where a call is to go.
@@ -80,7 +94,30 @@ impl Bus {
         let member = |connection: &Connection| Some(connection.caller.ente.as_ref()?.card.id);
         if let Some(id) = self.connections.get(&token).and_then(member) {
             self.announced.insert(id, token);
+            self.routes.reach(id, true);
         }
+    }
+
+    /// Calls go no longer to the connection on which this Ente announced itself.
+    fn unannounce(&mut self, id: Id) {
+        if self.announced.remove(&id).is_some() {
+            self.routes.reach(id, false);
+        }
+    }
+
+    /// A peer sends nothing more: it answers none of the calls that it was sent, and is to be sent no others.
+    pub(super) fn said_all(&mut self, token: u64) {
+        self.orphaned.extend(self.calls.unanswerable(token));
+        if let Some(id) = self.announced_on(token) {
+            self.unannounce(id);
+        }
+    }
+
+    /// The Ente that takes its calls on this connection.
+    fn announced_on(&self, token: u64) -> Option<Id> {
+        let member = self.connections.get(&token)?.caller.ente.as_ref()?;
+        let id = member.card.id;
+        (self.announced.get(&id) == Some(&token)).then_some(id)
     }
 
     /// Counts one more call whose outcome this connection waits for.
@@ -99,6 +136,31 @@ impl Bus {
         }
         connection.awaited += 1;
         Ok(())
+    }
+
+    /// The outcome that was to come later has come.
+    pub fn end_call(&mut self, token: u64) {
+        if let Some(connection) = self.connections.get_mut(&token) {
+            connection.awaited = connection.awaited.saturating_sub(1);
+            self.touched.insert(token);
+        }
+    }
+
+    /// Something under way for this connection, which ends when it is dropped: with the connection at the latest.
+    pub fn hold(&mut self, token: u64, under_way: Box<dyn UnderWay>) {
+        if let Some(connection) = self.connections.get_mut(&token) {
+            // As many are left as calls may be under way.
+            connection.under_way.retain(|one| !one.is_over());
+            connection.under_way.push(under_way);
+        }
+    }
+
+    /// Forgets calls of components that have ended.
+    pub fn askers_ended(&mut self) {
+        self.calls.forget(|waiter| match waiter {
+            Waiter::Component(asking) => asking.is_gone(),
+            Waiter::Peer { .. } => false,
+        });
     }
 
     /// Sends a call to a process. Its outcome comes by [`settle`](Self::settle), perhaps at once.
@@ -170,13 +232,11 @@ impl Bus {
     pub fn settle(&mut self, waiter: Waiter, result: Outcome, now: Millis) {
         match waiter {
             Waiter::Peer { token, serial } => {
-                if let Some(connection) = self.connections.get_mut(&token) {
-                    connection.awaited = connection.awaited.saturating_sub(1);
-                }
+                self.end_call(token);
                 let response = Response::Invoked(Invoked { result });
                 self.reply(token, serial, response, now);
             }
-            Waiter::Component(tell) => tell(result),
+            Waiter::Component(asking) => asking.tell(result),
         }
     }
 
@@ -205,7 +265,7 @@ impl Bus {
 
     /// The life of an Ente is over: whatever it left unanswered stays so.
     pub fn life_over(&mut self, id: Id) {
-        self.announced.remove(&id);
+        self.unannounce(id);
         self.orphaned.extend(self.calls.ended(id));
     }
 
@@ -214,7 +274,7 @@ impl Bus {
         let member = connection.caller.ente.as_ref();
         let id = member.map(|member| member.card.id);
         if let Some(id) = id.filter(|id| self.announced.get(id) == Some(&token)) {
-            self.announced.remove(&id);
+            self.unannounce(id);
         }
         self.orphaned.extend(self.calls.disconnected(token));
     }

@@ -1,6 +1,7 @@
 //! One connection: its buffers, its deadlines, and nothing about what is said on it.
 
 use super::caller::Caller;
+use super::calls::UnderWay;
 use super::event::Subscription;
 use super::limits::{
     FRAME_TIME, HELLO_TIME, LOG_PARTS, MAX_OUTBOUND, READ_CHUNK, READ_TIME, SMALL_FRAME,
@@ -50,10 +51,13 @@ pub struct Connection {
     pub noted: Option<Millis>,
     /// What its owner was charged for it.
     pub charged: Bytes,
-    /// Calls whose outcome it waits for.
+    /// Requests whose answer comes later.
     pub awaited: usize,
+    /// What is under way for it elsewhere.
+    pub under_way: Vec<Box<dyn UnderWay>>,
     /// The peer sends nothing more.
     pub eof: bool,
+    said_all: bool,
     abandoned: bool,
     reader: FrameReader,
     out: VecDeque<u8>,
@@ -78,7 +82,9 @@ impl Connection {
             noted: None,
             charged: Bytes::default(),
             awaited: 0,
+            under_way: Vec::new(),
             eof: false,
+            said_all: false,
             abandoned: false,
             reader: FrameReader::new(),
             out: VecDeque::new(),
@@ -123,6 +129,12 @@ impl Connection {
     #[must_use]
     pub fn is_runnable(&self) -> bool {
         self.stage != Stage::Closing && !self.is_full() && self.reader.has_frame()
+    }
+
+    /// Whether the peer's last request has been taken. Told once.
+    pub fn has_said_all(&mut self) -> bool {
+        let all = self.eof && !self.reader.has_frame();
+        all && !std::mem::replace(&mut self.said_all, true)
     }
 
     /// Puts a frame into the queue.

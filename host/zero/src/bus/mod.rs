@@ -7,6 +7,7 @@
 
 mod caller;
 mod calls;
+mod caps;
 mod connection;
 mod event;
 mod limits;
@@ -21,7 +22,7 @@ mod tests;
 mod view;
 
 pub use caller::{Caller, Member};
-pub use calls::{Destination, Outcome, Question, Waiter, deadline};
+pub use calls::{Asking, Destination, Outcome, Question, UnderWay, Waiter, deadline};
 pub use event::{Change, Subscription, event};
 pub use limits::REQUEST_BATCH;
 pub use peer::Peer;
@@ -33,7 +34,7 @@ use crate::logs::Logs;
 use crate::poller::{Interest, Poller};
 use arje_bus::{
     BusError, Calls, ErrorCode, Event, Hello, HelloAnswer, PROTOCOL, Reply, RequestFrame, Response,
-    SUPPORTED, ServerFrame, Undecodable, Welcome, decode,
+    Routes, SUPPORTED, ServerFrame, Undecodable, Welcome, decode,
 };
 use arje_card::Id;
 use arje_supervisor::Millis;
@@ -47,6 +48,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A request to be decided.
 pub struct Incoming {
@@ -78,6 +80,8 @@ pub struct Bus {
     deadlines: BTreeSet<(Millis, u64)>,
     /// The connection on which each provider takes its calls.
     announced: HashMap<Id, u64>,
+    /// Where it is told which processes take calls.
+    routes: Arc<Routes>,
     /// Calls that processes are to answer.
     calls: Calls<Waiter>,
     /// Those who are to be told that their provider is no more.
@@ -115,9 +119,15 @@ impl Bus {
             logs,
             deadlines: BTreeSet::new(),
             announced: HashMap::new(),
+            routes: Arc::default(),
             calls: Calls::default(),
             orphaned: Vec::new(),
         })
+    }
+
+    /// Tells these from now on which processes take calls; nobody has announced itself yet.
+    pub fn tell_routes(&mut self, routes: Arc<Routes>) {
+        self.routes = routes;
     }
 
     /// The socket, for the next image.
@@ -216,6 +226,9 @@ impl Bus {
         connection.charged = after;
         let owner = connection.caller.owner();
         let runnable = connection.is_runnable();
+        if connection.has_said_all() {
+            self.said_all(token);
+        }
         if !self.quotas.charge(owner, before, after) {
             self.drop_connection(token, poller);
         } else if runnable && !self.runnable.contains(&token) {

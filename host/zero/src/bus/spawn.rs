@@ -6,6 +6,7 @@
 //! its own (sockets, credentials, folders, terminals) is handed on by nobody.
 
 use super::caller::{Caller, is_unconfined};
+use super::caps;
 use arje_bus::{BusError, ErrorCode};
 use arje_card::{Card, Payload};
 
@@ -98,5 +99,7 @@ fn excess(card: &Card, spawner: &Card) -> Option<&'static str> {
         ),
     ];
     let found = checks.into_iter().find(|(_, exceeds)| *exceeds);
-    found.map(|(field, _)| field)
+    found
+        .map(|(field, _)| field)
+        .or_else(|| caps::exceeded(card, spawner))
 }

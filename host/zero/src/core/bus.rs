@@ -15,6 +15,9 @@ impl Core {
     /// Answers on this bus from now on.
     pub fn attach_bus(&mut self, bus: Option<Bus>) {
         self.bus = bus;
+        if let Some(bus) = &mut self.bus {
+            bus.tell_routes(self.bodies.routes());
+        }
     }
 
     /// Whether this token belongs to the bus.

@@ -2,11 +2,11 @@
 
 use super::Core;
 use super::notify::Alive;
-use crate::bus::{Question, View, Waiter};
+use crate::bus::{Asking, Outcome, Question, View, Waiter};
 use crate::natives::Who;
 use arje_card::{Id, Payload};
 use arje_supervisor::{ReadyBy, Report};
-use arje_wasm::{Ask, EnteInfo};
+use arje_wasm::{Ask, EnteInfo, InvokeReply};
 
 impl Core {
     /// Answers a component. Nothing here waits: who is asked for something that takes time answers later.
@@ -29,8 +29,7 @@ impl Core {
                     payload: call.payload,
                     deadline: self.millis_of(call.deadline),
                 };
-                let tell = move |outcome| drop(reply.send(outcome));
-                self.send_call(provider, question, Waiter::Component(Box::new(tell)));
+                self.send_call(provider, question, Waiter::Component(Box::new(reply)));
             }
             Ask::Announce {
                 capabilities,
@@ -64,6 +63,14 @@ impl Core {
         }
     }
 
+    /// An incarnation has ended: what it asked of processes is forgotten, and it hears of nothing.
+    pub(super) fn asks_no_more(&mut self, who: Who) {
+        self.hears_no_more(who);
+        if let Some(bus) = &mut self.bus {
+            bus.askers_ended();
+        }
+    }
+
     /// A page of all Entes, as components see them.
     fn entes_after(&self, after: Option<Id>) -> Vec<EnteInfo> {
         let running = Alive {
@@ -94,5 +101,15 @@ impl Core {
             })
         };
         page.iter().filter_map(info).collect()
+    }
+}
+
+impl Asking for InvokeReply {
+    fn tell(self: Box<Self>, outcome: Outcome) {
+        drop(self.send(outcome));
+    }
+
+    fn is_gone(&self) -> bool {
+        self.is_closed()
     }
 }

@@ -25,6 +25,23 @@ impl Core {
         id: Id,
         module: Option<Pin>,
     ) -> Result<Option<Response>, BusError> {
+        // Whoever sends nothing more stays connected for an answer that is still to come.
+        if let Some(bus) = &mut self.bus {
+            bus.begin_call(token)?;
+        }
+        let done = self.begin_deployment((token, serial), id, module);
+        if let (Some(bus), false) = (&mut self.bus, matches!(done, Ok(None))) {
+            bus.end_call(token);
+        }
+        done
+    }
+
+    fn begin_deployment(
+        &mut self,
+        (token, serial): (u64, u32),
+        id: Id,
+        module: Option<Pin>,
+    ) -> Result<Option<Response>, BusError> {
         let card = self.supervisor.card(id).cloned();
         let card = card.ok_or_else(|| refused(format!("no Ente {id}")))?;
         Bodies::can_be_replaced(&card).map_err(refused)?;
@@ -114,6 +131,9 @@ impl Core {
         if self.deployments.get(&who.id).is_some_and(its)
             && let Some(Deployment { token, serial, .. }) = self.deployments.remove(&who.id)
         {
+            if let Some(bus) = &mut self.bus {
+                bus.end_call(token);
+            }
             self.reply(token, serial, response);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::bus::{log, refused};
-use crate::bus::{self, Caller, Destination, Outcome, Question, Waiter};
+use crate::bus::{self, Caller, Destination, Outcome, Question, UnderWay, Waiter};
 use crate::natives::Who;
 use arje_bus::{
     BusError, CallError, ErrorCode, Invoke, MAX_PAYLOAD, Place, Request, RequestFrame, Response,
@@ -142,14 +142,15 @@ impl Core {
             Some(provider) if provider.place == Place::Process => {
                 self.send_call(provider.id, question, waiter);
             }
-            Some(provider) => self.deliver(provider.id, question, waiter),
+            Some(provider) => self.deliver(token, provider.id, question, waiter),
             None => self.settle_call(waiter, Err(CallError::NoProvider)),
         }
         Ok(())
     }
 
-    /// Puts a call into a component's mailbox. Its answer comes on a thread of the Wasm host, and waits for the loop.
-    fn deliver(&mut self, provider: Id, question: Question, waiter: Waiter) {
+    /// Puts a call of this connection into a component's mailbox. Its answer comes on a thread of the Wasm host, and waits
+    /// for the loop. When the connection is gone before, the call is not begun any more.
+    fn deliver(&mut self, token: u64, provider: Id, question: Question, waiter: Waiter) {
         let call = arje_wasm::Call {
             caller: question.caller,
             capability: question.capability,
@@ -157,11 +158,14 @@ impl Core {
             deadline: self.began + Duration::from_millis(question.deadline.0),
         };
         let (answered, wake) = (Arc::clone(&self.answered), self.poller.wake_handle());
-        self.bodies.deliver(provider, call, move |outcome| {
+        let delivery = self.bodies.deliver(provider, call, move |outcome| {
             let mut answered = answered.lock().unwrap_or_else(PoisonError::into_inner);
             answered.push((waiter, outcome));
             wake.wake();
         });
+        if let (Some(delivery), Some(bus)) = (delivery, &mut self.bus) {
+            bus.hold(token, Box::new(delivery));
+        }
     }
 
     /// Tells peers what components have answered. There are at most as many as there are calls under way.
@@ -199,8 +203,14 @@ impl Core {
         let now = self.now();
         match (&mut self.bus, waiter) {
             (Some(bus), waiter) => bus.settle(waiter, outcome, now),
-            (None, Waiter::Component(tell)) => tell(outcome),
+            (None, Waiter::Component(asking)) => asking.tell(outcome),
             (None, Waiter::Peer { .. }) => {}
         }
+    }
+}
+
+impl UnderWay for arje_wasm::Delivery {
+    fn is_over(&self) -> bool {
+        arje_wasm::Delivery::is_over(self)
     }
 }

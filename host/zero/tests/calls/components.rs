@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Instant;
 
 /// What the guest `bus_peer` means by a number.
-fn peers(version: u16) -> Capability {
+pub fn peers(version: u16) -> Capability {
     let mut interface = [0; 16];
     interface[..2].copy_from_slice(&[0x7e, 0x57]);
     Capability::Endpoint {
@@ -19,7 +19,7 @@ fn peers(version: u16) -> Capability {
     }
 }
 
-fn peers_json(version: u16) -> Value {
+pub fn peers_json(version: u16) -> Value {
     let mut interface = [0; 16];
     interface[..2].copy_from_slice(&[0x7e, 0x57]);
     json!({"Endpoint": {"interface": interface, "version": version}})

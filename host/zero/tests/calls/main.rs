@@ -9,6 +9,8 @@ mod c_client;
 #[path = "../common/mod.rs"]
 mod common;
 mod components;
+mod forger;
+mod leaving;
 mod raw;
 mod roles;
 
@@ -99,6 +101,12 @@ fn probe() {
             for_ever();
         }
         Ok("lend") => lend(),
+        Ok("mute") => {
+            let _silent = connect();
+            for_ever();
+        }
+        Ok("leak") => forger::leak(),
+        Ok("forger") => forger::forge(),
         Ok("attacker") => {
             attack();
             // What it starts is no more than itself.

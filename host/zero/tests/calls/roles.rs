@@ -3,11 +3,12 @@
 use crate::endpoint;
 use crate::raw::Raw;
 use arje_bus::{
-    CallId, CallOrigin, CardFile, Client, ClientError, ErrorCode, Freeze, HandlerError, KillEnte,
-    MAX_PAYLOAD, Request, Response, RunCard, SetMemory, StopEnte, SwitchRoot, Target,
-    UpdateCapabilities,
+    CallId, CallOrigin, CardFile, Client, ClientError, Deploy, ErrorCode, Freeze, HandlerError,
+    KillEnte, MAX_PAYLOAD, Request, Response, RunCard, SetMemory, SetWeight, StopEnte, SwitchRoot,
+    Target, UpdateCapabilities,
 };
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use std::collections::BTreeSet;
 use std::io::IoSlice;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -100,6 +101,18 @@ pub fn attack() {
         new_root: "/tmp".into(),
         init: None,
     };
+    let weight = || SetWeight {
+        target: target(),
+        weight: 1,
+    };
+    let memory = || SetMemory {
+        target: target(),
+        bytes: 1,
+    };
+    let deploy = Deploy {
+        target: target(),
+        module: [7; 32],
+    };
     let kill = |signal| KillEnte {
         target: target(),
         signal,
@@ -116,10 +129,12 @@ pub fn attack() {
             target: target(),
             frozen: true,
         }),
-        Request::SetMemoryMax(SetMemory {
-            target: target(),
-            bytes: 1,
-        }),
+        Request::SetCpuWeight(weight()),
+        Request::SetIoWeight(weight()),
+        Request::SetMemoryMax(memory()),
+        Request::SetMemoryHigh(memory()),
+        Request::Deploy(deploy),
+        Request::Rollback(target()),
         Request::Remove(target()),
         Request::RunCard(RunCard { card: "{}".into() }),
         Request::SpawnCardFromDisk(CardFile { name: "web".into() }),
@@ -132,6 +147,10 @@ pub fn attack() {
         Request::Reexec,
         Request::SwitchRoot(switch),
     ];
+    // All that there are but those that read, call or answer: whoever adds one adds it here.
+    const OTHERS: usize = 8;
+    let kinds: BTreeSet<String> = forbidden.iter().map(kind).collect();
+    assert_eq!(kinds.len(), Request::NUMBERS.len() - OTHERS, "{kinds:?}");
     for request in forbidden {
         let name = format!("{request:?}");
         match client.request(request) {
@@ -151,4 +170,9 @@ pub fn attack() {
     let soon = Some(Instant::now() + Duration::from_millis(200));
     assert!(matches!(client.next_call(soon), Err(ClientError::TimedOut)));
     say("refused everywhere");
+}
+
+fn kind(request: &Request) -> String {
+    let text = format!("{request:?}");
+    text.split(['(', ' ']).next().unwrap_or_default().to_owned()
 }

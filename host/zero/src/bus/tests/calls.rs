@@ -9,18 +9,18 @@ use arje_card::{Capability, Card};
 use limits::{MAX_INVOKES, MAX_OUTBOUND_OWNER};
 use std::sync::Arc;
 
-const MAILBOX: u32 = 10;
+pub const MAILBOX: u32 = 10;
 
 /// A provider with its connection, and a way to call it.
-struct Served {
-    rig: Rig,
-    card: Arc<Card>,
+pub struct Served {
+    pub rig: Rig,
+    pub card: Arc<Card>,
     /// The provider's end and the token of ours.
-    provider: (UnixStream, u64),
+    pub provider: (UnixStream, u64),
 }
 
 impl Served {
-    fn new() -> Served {
+    pub fn new() -> Served {
         let card = card("echo", |card| {
             card.permissions.ipc.allow = vec!["wit-v1".into()];
             card.provides.insert(Capability::Journal);
@@ -37,8 +37,14 @@ impl Served {
     }
 
     /// As if this connection had asked for a call.
-    fn call(&mut self, token: u64, serial: u32, payload: Vec<u8>) -> Result<(), BusError> {
+    pub fn call(&mut self, token: u64, serial: u32, payload: Vec<u8>) -> Result<(), BusError> {
         self.rig.bus.begin_call(token)?;
+        self.place(payload, Waiter::Peer { token, serial });
+        Ok(())
+    }
+
+    /// Sends a call to the provider.
+    pub fn place(&mut self, payload: Vec<u8>, waiter: Waiter) {
         let question = Question {
             caller: user(1000).to_providers(),
             capability: Capability::Journal,
@@ -49,16 +55,14 @@ impl Served {
             card: &self.card,
             incarnation: 1,
         };
-        let waiter = Waiter::Peer { token, serial };
         self.rig.bus.send_call(&to, question, waiter, self.rig.now);
-        Ok(())
     }
 
-    fn flush(&mut self) {
+    pub fn flush(&mut self) {
         self.rig.bus.flush(self.rig.now, &mut self.rig.poller);
     }
 
-    fn asked(&mut self) -> Call {
+    pub fn asked(&mut self) -> Call {
         self.flush();
         match receive(&mut self.provider.0).unwrap() {
             ServerFrame::Call(call) => call,
@@ -74,7 +78,7 @@ impl Served {
 }
 
 /// A connection of this caller that has said hello, and its token.
-fn connect(rig: &mut Rig, caller: Caller) -> (UnixStream, u64) {
+pub fn connect(rig: &mut Rig, caller: Caller) -> (UnixStream, u64) {
     rig.caller = caller;
     let known: Vec<u64> = rig.bus.connections.keys().copied().collect();
     let stream = rig.greeted();
@@ -83,7 +87,7 @@ fn connect(rig: &mut Rig, caller: Caller) -> (UnixStream, u64) {
     (stream, token)
 }
 
-fn outcome(stream: &mut UnixStream) -> (u32, Result<Vec<u8>, CallError>) {
+pub fn outcome(stream: &mut UnixStream) -> (u32, Result<Vec<u8>, CallError>) {
     match receive(stream).unwrap() {
         ServerFrame::Reply(Reply {
             serial,

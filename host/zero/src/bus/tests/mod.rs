@@ -1,6 +1,8 @@
 //! The server over real sockets, without a core loop.
 
 mod calls;
+mod caps;
+mod leaving;
 mod rights;
 mod spawn;
 
