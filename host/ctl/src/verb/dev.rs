@@ -54,25 +54,29 @@ impl Arguments {
         let seed = self.seed()?;
         let beside = seed.with_file_name(COMPONENTS);
         let components = absolute(self.components.as_deref().unwrap_or(&beside))?;
+        let store = self.store.clone().or_else(place::named_store);
+        let store = store.or_else(place::dev_store).ok_or_else(|| {
+            Failure::unusable("neither XDG_CACHE_HOME nor HOME is set; say --store DIR")
+        })?;
+        let store = absolute(&store)?;
+        let run_dir = self.run_dir.as_deref().map(absolute).transpose()?;
         let build = self.build.as_deref();
         let packages = self.packages.iter();
-        let packages = packages.map(|folder| Package::open(folder, build, &[&components, &seed]));
+        // Where these are in the folder of a package, they are no sources of it.
+        let mut skipped = vec![components.as_path(), &seed, &store];
+        skipped.extend(run_dir.as_deref());
+        let packages = packages.map(|folder| Package::open(folder, build, &skipped));
         let packages = packages
             .collect::<Result<_, _>>()
             .map_err(Failure::Unusable)?;
         // Last, so that what is refused leaves nothing behind.
         fs::create_dir_all(&components)
             .map_err(|error| Failure::Unusable(format!("{}: {error}", components.display())))?;
-        let store = self.store.clone().or_else(place::named_store);
-        let store = store.or_else(place::dev_store).ok_or_else(|| {
-            Failure::unusable("neither XDG_CACHE_HOME nor HOME is set; say --store DIR")
-        })?;
-        let run_dir = self.run_dir.as_deref().map(absolute).transpose()?;
         Ok(Settings {
             packages,
             seed,
             components,
-            store: absolute(&store)?,
+            store,
             run_dir,
         })
     }
