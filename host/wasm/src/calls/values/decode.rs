@@ -1,6 +1,6 @@
 //! From bytes to values, or past them.
 
-use super::{Unfit, width};
+use super::{Steps, Unfit, width};
 use crate::ctx::MAX_CALL_BYTES;
 use wasmtime::component::Val;
 use wasmtime::component::types::Type;
@@ -9,6 +9,9 @@ use wasmtime::component::types::Type;
 /// count; what is made of the bytes is a multiple of them, since each value has a tag and its case or field a name.
 const MAX_VALUES: usize = 2 * MAX_CALL_BYTES;
 
+/// What an allocation takes beside its bytes.
+const ALLOCATION: usize = 16;
+
 /// How deep types may be nested: what crosses at all has 33 levels at most, see `shape`.
 const MAX_DEPTH: usize = 40;
 
@@ -16,6 +19,7 @@ pub(super) struct Decoder<'b> {
     bytes: &'b [u8],
     /// Bytes in memory that may still be made.
     left: usize,
+    steps: Steps,
 }
 
 impl<'b> Decoder<'b> {
@@ -23,6 +27,7 @@ impl<'b> Decoder<'b> {
         Decoder {
             bytes,
             left: MAX_VALUES,
+            steps: Steps::new(),
         }
     }
 
@@ -56,13 +61,19 @@ impl<'b> Decoder<'b> {
         Ok(())
     }
 
-    /// So many values come.
+    /// So many values come, which lie together.
     fn values(&mut self, count: usize) -> Result<usize, Unfit> {
         if count > self.bytes.len() {
             return Err(Unfit::Malformed);
         }
-        self.charge(count * size_of::<Val>())?;
+        self.steps.take(count)?;
+        self.charge(count * size_of::<Val>() + ALLOCATION)?;
         Ok(count)
+    }
+
+    /// A value, or a flag, has a name.
+    fn named(&mut self, name: &str) -> Result<(), Unfit> {
+        self.charge(size_of::<String>() + name.len() + ALLOCATION)
     }
 
     /// A length, and as many values come.
@@ -74,7 +85,7 @@ impl<'b> Decoder<'b> {
     fn text(&mut self) -> Result<&'b str, Unfit> {
         let length = self.number(4)?;
         let bytes = self.take(length)?;
-        self.charge(length)?;
+        self.charge(length + ALLOCATION)?;
         std::str::from_utf8(bytes).map_err(|_| Unfit::Malformed)
     }
 
@@ -93,8 +104,9 @@ impl<'b> Decoder<'b> {
         name: impl FnOnce(&T) -> &str,
     ) -> Result<T, Unfit> {
         let number = self.number(width(cases.len()))?;
+        self.steps.take(number)?;
         let case = cases.nth(number).ok_or(Unfit::Malformed)?;
-        self.charge(name(&case).len())?;
+        self.charge(name(&case).len() + ALLOCATION)?;
         Ok(case)
     }
 
@@ -116,8 +128,8 @@ impl<'b> Decoder<'b> {
             .enumerate()
             .filter_map(|(bit, name)| is_set(bit).then_some(name))
             .collect();
-        let bytes = set.iter().map(|name| size_of::<String>() + name.len());
-        self.charge(bytes.sum())?;
+        self.steps.take(count)?;
+        set.iter().try_for_each(|name| self.named(name))?;
         Ok(set)
     }
 
@@ -172,7 +184,7 @@ impl<'b> Decoder<'b> {
         let Some(ty) = ty else {
             return Ok(None);
         };
-        self.charge(size_of::<Val>())?;
+        self.charge(size_of::<Val>() + ALLOCATION)?;
         Ok(Some(Box::new(self.value(ty, depth)?)))
     }
 
@@ -192,22 +204,28 @@ impl<'b> Decoder<'b> {
                 let (key, value) = (map.key(), map.value());
                 let count = self.count()?;
                 self.values(count)?;
-                let pairs =
-                    (0..count).map(|_| Ok((self.value(&key, depth)?, self.value(&value, depth)?)));
-                Val::Map(pairs.collect::<Result<_, _>>()?)
+                let mut pairs = Vec::with_capacity(count);
+                for _ in 0..count {
+                    pairs.push((self.value(&key, depth)?, self.value(&value, depth)?));
+                }
+                Val::Map(pairs)
             }
             Type::Tuple(tuple) => {
-                self.values(tuple.types().len())?;
-                let values = tuple.types().map(|ty| self.value(&ty, depth));
-                Val::Tuple(values.collect::<Result<_, _>>()?)
+                let count = self.values(tuple.types().len())?;
+                let mut values = Vec::with_capacity(count);
+                for ty in tuple.types() {
+                    values.push(self.value(&ty, depth)?);
+                }
+                Val::Tuple(values)
             }
             Type::Record(record) => {
-                self.values(record.fields().len())?;
-                let fields = record.fields().map(|field| {
-                    self.charge(field.name.len())?;
-                    Ok((field.name.to_owned(), self.value(&field.ty, depth)?))
-                });
-                Val::Record(fields.collect::<Result<_, _>>()?)
+                let count = self.values(record.fields().len())?;
+                let mut fields = Vec::with_capacity(count);
+                for field in record.fields() {
+                    self.named(field.name)?;
+                    fields.push((field.name.to_owned(), self.value(&field.ty, depth)?));
+                }
+                Val::Record(fields)
             }
             Type::Enum(names) => Val::Enum(self.case(names.names(), |name| name)?.to_owned()),
             Type::Variant(variant) => {
@@ -260,7 +278,7 @@ impl<'b> Decoder<'b> {
             Type::Record(record) => {
                 self.values(record.fields().len())?;
                 record.fields().try_for_each(|field| {
-                    self.charge(field.name.len())?;
+                    self.named(field.name)?;
                     self.skip(&field.ty, depth)
                 })
             }
@@ -296,7 +314,7 @@ impl<'b> Decoder<'b> {
         match ty {
             None => Ok(()),
             Some(ty) => {
-                self.charge(size_of::<Val>())?;
+                self.charge(size_of::<Val>() + ALLOCATION)?;
                 self.skip(ty, depth)
             }
         }

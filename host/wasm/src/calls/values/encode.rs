@@ -1,21 +1,33 @@
 //! From values to bytes.
 
-use super::{Unfit, width};
+use super::{Steps, Unfit, width};
 use arje_bus::MAX_PAYLOAD;
 use wasmtime::component::Val;
 use wasmtime::component::types::Type;
 
-pub(super) struct Encoder(pub(super) Vec<u8>);
+pub(super) struct Encoder {
+    pub(super) bytes: Vec<u8>,
+    steps: Steps,
+}
+
+impl Default for Encoder {
+    fn default() -> Encoder {
+        Encoder {
+            bytes: Vec::new(),
+            steps: Steps::new(),
+        }
+    }
+}
 
 impl Encoder {
     fn put(&mut self, bytes: &[u8]) -> Result<(), Unfit> {
         self.room(bytes.len())?;
-        self.0.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
         Ok(())
     }
 
     fn room(&self, bytes: usize) -> Result<(), Unfit> {
-        match self.0.len() + bytes <= MAX_PAYLOAD {
+        match self.bytes.len() + bytes <= MAX_PAYLOAD {
             true => Ok(()),
             false => Err(Unfit::TooLarge),
         }
@@ -35,6 +47,7 @@ impl Encoder {
     ) -> Result<usize, Unfit> {
         let width = width(names.len());
         let case = names.position(|one| one == name).ok_or(Unfit::Malformed)?;
+        self.steps.take(2 * case)?; // a variant's is looked up once more
         self.put(&(case as u32).to_le_bytes()[..width])?;
         Ok(case)
     }
@@ -48,10 +61,10 @@ impl Encoder {
             _ => Err(Unfit::Malformed),
         };
         self.room(values.len())?;
-        self.0.reserve(values.len());
+        self.bytes.reserve(values.len());
         values
             .iter()
-            .try_for_each(|value| byte(value).map(|byte| self.0.push(byte)))
+            .try_for_each(|value| byte(value).map(|byte| self.bytes.push(byte)))
     }
 
     fn maybe(&mut self, value: Option<&Val>, ty: Option<&Type>) -> Result<(), Unfit> {
@@ -63,6 +76,7 @@ impl Encoder {
     }
 
     pub(super) fn value(&mut self, value: &Val, ty: &Type) -> Result<(), Unfit> {
+        self.steps.take(1)?;
         match (value, ty) {
             (Val::Bool(value), Type::Bool) => self.put(&[u8::from(*value)]),
             (Val::S8(value), Type::S8) => self.put(&value.to_le_bytes()),

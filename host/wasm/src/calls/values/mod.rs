@@ -31,7 +31,7 @@ pub(crate) enum Values {
 pub(crate) enum Unfit {
     /// They are not of this type.
     Malformed,
-    /// They take more than [`arje_bus::MAX_PAYLOAD`] bytes, or too much memory.
+    /// They take more than [`arje_bus::MAX_PAYLOAD`] bytes, too much memory, or too many steps.
     TooLarge,
 }
 
@@ -62,6 +62,26 @@ impl From<Unfit> for crate::host::InvokeError {
     }
 }
 
+/// Steps that bytes may take to be read or made: a value is one, and so is each case that is passed on the way to
+/// another one. Values are a million at most; the rest is for their cases. It is done in one go, in some 50 ms at most,
+/// wherever the bytes come from.
+const MAX_STEPS: usize = 1 << 22;
+
+/// What is left of them.
+#[derive(Debug)]
+struct Steps(usize);
+
+impl Steps {
+    fn new() -> Steps {
+        Steps(MAX_STEPS)
+    }
+
+    fn take(&mut self, steps: usize) -> Result<(), Unfit> {
+        self.0 = self.0.checked_sub(steps).ok_or(Unfit::TooLarge)?;
+        Ok(())
+    }
+}
+
 /// The types of a function's parameters.
 pub(crate) fn params(function: &ComponentFunc) -> Vec<Type> {
     function.params().map(|(_, ty)| ty).collect()
@@ -74,14 +94,14 @@ pub(crate) fn results(function: &ComponentFunc) -> Vec<Type> {
 
 /// The bytes of values that have these types.
 pub(crate) fn encode(values: &[Val], types: &[Type]) -> Result<Vec<u8>, Unfit> {
-    let mut encoder = Encoder(Vec::new());
+    let mut encoder = Encoder::default();
     if values.len() != types.len() {
         return Err(Unfit::Malformed);
     }
     for (value, ty) in values.iter().zip(types) {
         encoder.value(value, ty)?;
     }
-    Ok(encoder.0)
+    Ok(encoder.bytes)
 }
 
 /// The values that bytes are, by these types.

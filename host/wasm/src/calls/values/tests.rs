@@ -33,11 +33,15 @@ struct Types(Component);
 
 impl Types {
     fn new() -> Types {
+        Types::parse(TYPES)
+    }
+
+    fn parse(text: &str) -> Types {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::create(folder.path().join("store")).unwrap();
         let engine = arje_engine::engine().unwrap();
         let fingerprint = arje_engine::fingerprint(&engine).into();
-        let pin = store.put_module(&wat::parse_str(TYPES).unwrap()).unwrap();
+        let pin = store.put_module(&wat::parse_str(text).unwrap()).unwrap();
         let compiler = Compiler::new(ente_compile().unwrap());
         store.ensure(pin, fingerprint, &compiler).unwrap();
         let artifact = store.artifact(pin, fingerprint).unwrap();
@@ -236,4 +240,35 @@ fn few_bytes_do_not_become_much_memory() {
         assert_eq!(check(&large, &types), Err(Unfit::TooLarge), "{function}");
         assert_eq!(decode(&large, &types), Err(Unfit::TooLarge), "{function}");
     }
+}
+
+#[test]
+fn few_bytes_do_not_take_much_time() {
+    // As many cases as a type may have, nearly, and a list of the last of them.
+    let cases = 9_000_u16;
+    let names: String = (0..cases)
+        .map(|number| format!(" (case \"c{number}\" (tuple u8 u8))"))
+        .collect();
+    let text = format!(
+        r#"(component (import "t:t/t@1.0.0" (instance
+            (type $v (variant{names})) (export "v" (type $t (eq $v)))
+            (export "f" (func (param "l" (list $t)))))))"#
+    );
+    let types = Types::parse(&text).of("f");
+    let list = |count: u32| {
+        let one = [&(cases - 1).to_le_bytes()[..], &[1, 2]].concat();
+        [&count.to_le_bytes()[..], &one.repeat(count as usize)].concat()
+    };
+    let few = list(100);
+    let values = decode(&few, &types).unwrap();
+    assert_eq!(encode(&values, &types).unwrap(), few);
+    // A minute, if every case were passed.
+    let many = list(250_000);
+    assert_eq!(check(&many, &types), Err(Unfit::TooLarge));
+    assert_eq!(decode(&many, &types), Err(Unfit::TooLarge));
+    let Val::List(values) = &values[0] else {
+        panic!("no list");
+    };
+    let values = [Val::List(vec![values[0].clone(); 1000])];
+    assert_eq!(encode(&values, &types), Err(Unfit::TooLarge));
 }
