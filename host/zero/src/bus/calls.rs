@@ -5,11 +5,12 @@
 
 use super::caller::Caller;
 use super::connection::{Connection, Stage};
-use super::limits::{MAX_INVOKES, MAX_OUTBOUND};
-use super::{Bus, Response, ServerFrame};
+use super::limits::MAX_INVOKES;
+use super::{Bus, Response};
 use arje_bus::{
     Answer, BusError, Call, CallError, CallFrom, CallId, DEFAULT_DEADLINE, ErrorCode, Invoked,
-    Origin, Pending, limits::MAX_DEADLINE_MS,
+    Origin, Pending,
+    limits::{MAX_DEADLINE_MS, MAX_FRAME},
 };
 use arje_card::{Capability, Card, Id};
 use arje_supervisor::{Incarnation, Millis};
@@ -195,21 +196,22 @@ impl Bus {
         let mailbox = to.card.limits.mailbox as usize;
         let room = self.calls.room(id, mailbox);
         let size = question.payload.len();
-        let reads = connection.waiting() <= MAX_OUTBOUND
-            && self
-                .quotas
-                .has_room_outbound(connection.caller.owner(), connection.waiting(), size);
-        let (Ok(()), true, Some(call)) = (room, reads, new_id()) else {
+        // Then there is still room for what answers its own requests.
+        let (owner, more) = (connection.caller.owner(), size + MAX_FRAME);
+        let fits = self
+            .quotas
+            .has_room_outbound(owner, connection.waiting(), more);
+        let (Ok(()), true, Some(call)) = (room, fits, new_id()) else {
             return Err((CallError::Overloaded, waiter));
         };
-        let frame = ServerFrame::Call(Call {
+        let frame = Call {
             id: call,
             caller: CallFrom::from(&question.caller),
             capability: question.capability.clone(),
             payload: question.payload,
             left_ms: question.deadline.since(now),
-        });
-        connection.push(&frame, now);
+        };
+        connection.push_call(frame, now);
         self.calls.insert(
             call,
             Pending {

@@ -7,13 +7,13 @@ use super::limits::{
     FRAME_TIME, HELLO_TIME, LOG_PARTS, MAX_OUTBOUND, READ_CHUNK, READ_TIME, SMALL_FRAME,
 };
 use super::log::Tail;
+use super::outbox::Outbox;
 use super::quota::Bytes;
 use crate::logs::Logs;
 use crate::poller::Interest;
-use arje_bus::{Broken, Event, FrameReader, Notice, ServerFrame, encode};
+use arje_bus::{Broken, Call, Event, FrameReader, Notice, ServerFrame, encode};
 use arje_supervisor::Millis;
 use serde::Serialize;
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub struct Connection {
     said_all: bool,
     abandoned: bool,
     reader: FrameReader,
-    out: VecDeque<u8>,
+    out: Outbox,
     accepted: Millis,
     /// When the frame that is not complete began.
     begun: Option<Millis>,
@@ -87,7 +87,7 @@ impl Connection {
             said_all: false,
             abandoned: false,
             reader: FrameReader::new(),
-            out: VecDeque::new(),
+            out: Outbox::default(),
             accepted: now,
             begun: None,
             moved: now,
@@ -139,6 +139,15 @@ impl Connection {
 
     /// Puts a frame into the queue.
     pub fn push(&mut self, frame: &impl Serialize, now: Millis) {
+        self.queue(frame, false, now);
+    }
+
+    /// Puts a call into the queue.
+    pub fn push_call(&mut self, call: Call, now: Millis) {
+        self.queue(&ServerFrame::Call(call), true, now);
+    }
+
+    fn queue(&mut self, frame: &impl Serialize, is_call: bool, now: Millis) {
         if self.abandoned {
             return;
         }
@@ -147,7 +156,7 @@ impl Connection {
                 if self.out.is_empty() {
                     self.moved = now;
                 }
-                self.out.extend(bytes);
+                self.out.push(bytes, is_call);
             }
             // Answers are bounded far below a frame, so this is a defect; the peer sees an end
             // instead of a gap.
@@ -235,21 +244,18 @@ impl Connection {
     fn write(&mut self, now: Millis) -> Result<(), Gone> {
         loop {
             self.report_lag(now);
-            let (front, _) = self.out.as_slices();
+            let front = self.out.front();
             if front.is_empty() {
                 break;
             }
             match self.stream.write(front) {
                 Ok(count) => {
-                    self.out.drain(..count);
+                    self.out.sent(count);
                     self.moved = now;
                 }
                 Err(error) if is_temporary(&error) => break,
                 Err(_) => return Err(Gone),
             }
-        }
-        if self.out.is_empty() {
-            self.out = VecDeque::new(); // an idle connection holds no buffer
         }
         if self.is_over() { Err(Gone) } else { Ok(()) }
     }
@@ -273,7 +279,7 @@ impl Connection {
     pub fn abandon(&mut self) {
         self.stage = Stage::Closing;
         self.abandoned = true;
-        self.out = VecDeque::new();
+        self.out.clear();
         self.tails.clear();
     }
 
@@ -309,7 +315,7 @@ impl Connection {
     }
 
     fn is_full(&self) -> bool {
-        self.out.len() > MAX_OUTBOUND
+        self.out.beside_calls() > MAX_OUTBOUND
     }
 
     fn may_read(&self) -> bool {

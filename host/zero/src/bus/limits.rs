@@ -22,8 +22,8 @@ pub const MAX_INBOUND: usize = 8 << 20;
 /// The same over all owners, so that many of them together cannot take PID 1's memory either.
 pub const MAX_INBOUND_ALL: usize = 64 << 20;
 
-/// Bytes waiting to be sent to one peer above which its requests are left unread and events are counted instead of
-/// kept. With one answer on top (`arje_bus::limits::MAX_PAGE_BYTES` and a little) it bounds what a slow reader costs.
+/// Bytes waiting to be sent to one peer, beside calls that it is to answer, above which its requests are left unread and
+/// events are counted instead of kept. With one answer on top (`arje_bus::limits::MAX_PAGE_BYTES` and a little) it bounds what a slow reader costs.
 pub const MAX_OUTBOUND: usize = 32 * 1024;
 
 /// Bytes waiting to be sent beyond [`MAX_OUTBOUND`] of each, over all connections of one owner: sixteen of the largest

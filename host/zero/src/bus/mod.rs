@@ -13,6 +13,7 @@ mod event;
 mod limits;
 mod listen;
 mod log;
+mod outbox;
 mod peer;
 mod quota;
 mod router;
@@ -21,7 +22,7 @@ mod spawn;
 mod tests;
 mod view;
 
-pub use caller::{Caller, Member};
+pub use caller::{Caller, Member, Owner};
 pub use calls::{Asking, Destination, Outcome, Question, UnderWay, Waiter, deadline};
 pub use event::{Change, Subscription, event};
 pub use limits::REQUEST_BATCH;

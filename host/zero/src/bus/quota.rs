@@ -97,7 +97,9 @@ impl Quotas {
     /// Whether a connection on which `waiting` bytes wait to be sent may get `more`.
     #[must_use]
     pub fn has_room_outbound(&self, owner: Owner, waiting: usize, more: usize) -> bool {
-        let excess = (waiting + more).saturating_sub(MAX_OUTBOUND);
+        // What waits already is on the account.
+        let beyond = |bytes: usize| bytes.saturating_sub(MAX_OUTBOUND);
+        let excess = beyond(waiting + more) - beyond(waiting);
         let taken = self.taken.get(&owner).copied().unwrap_or_default();
         excess == 0
             || (taken.bytes.outbound + excess <= MAX_OUTBOUND_OWNER

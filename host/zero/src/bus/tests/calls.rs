@@ -21,10 +21,14 @@ pub struct Served {
 
 impl Served {
     pub fn new() -> Served {
+        Served::with_mailbox(MAILBOX)
+    }
+
+    fn with_mailbox(mailbox: u32) -> Served {
         let card = card("echo", |card| {
             card.permissions.ipc.allow = vec!["wit-v1".into()];
             card.provides.insert(Capability::Journal);
-            card.limits.mailbox = MAILBOX;
+            card.limits.mailbox = mailbox;
         });
         let mut rig = Rig::new();
         let provider = connect(&mut rig, member(&card, 0));
@@ -264,20 +268,41 @@ fn a_full_mailbox_and_a_provider_that_does_not_read_are_overload() {
     served.flush();
     assert_eq!(outcome(&mut caller), (99, Err(CallError::Overloaded)));
 
-    // Payloads fill its queue long before its mailbox is full, and then cost nothing more.
-    let mut served = Served::new();
+    // Payloads fill its owner's account before its mailbox is full, and then cost nothing more.
+    let most = MAX_INVOKES as u32;
+    let mut served = Served::with_mailbox(most);
     let (mut caller, token) = connect(&mut served.rig, user(1000));
-    for serial in 0..5 {
+    for serial in 0..most {
         served.call(token, serial, vec![0; MAX_PAYLOAD]).unwrap();
         served.flush();
     }
     assert_eq!(outcome(&mut caller).1, Err(CallError::Overloaded));
     let waiting = served.rig.bus.connections[&served.provider.1].waiting();
-    assert!(waiting <= MAX_OUTBOUND + MAX_FRAME, "{waiting}");
+    assert!(waiting > MAX_OUTBOUND_OWNER - 3 * MAX_FRAME, "{waiting}");
+    assert!(waiting <= MAX_OUTBOUND + MAX_OUTBOUND_OWNER, "{waiting}");
     served.rig.pass(limits::READ_TIME);
     served.flush();
     assert!(!served.rig.bus.connections.contains_key(&served.provider.1));
     assert!(served.rig.bus.calls.is_empty());
+}
+
+#[test]
+fn a_provider_is_heard_while_calls_wait_for_it_to_read_them() {
+    let mut served = Served::new();
+    let (mut caller, token) = connect(&mut served.rig, user(1000));
+    served.call(token, 1, vec![]).unwrap();
+    let first = served.asked();
+    for serial in 2..5 {
+        served.call(token, serial, vec![0; MAX_PAYLOAD]).unwrap();
+    }
+    served.flush();
+    // It writes its answer, of any size, before it reads on.
+    let provider = &served.rig.bus.connections[&served.provider.1];
+    assert!(provider.waiting() > 2 * MAX_PAYLOAD);
+    assert!(provider.wanted_interest().read);
+    assert!(served.answer(served.provider.1, &first, Ok(vec![7])));
+    served.flush();
+    assert_eq!(outcome(&mut caller), (1, Ok(vec![7])));
 }
 
 #[test]
