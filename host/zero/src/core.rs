@@ -10,6 +10,7 @@ mod invoke;
 mod leaving;
 mod notify;
 mod resume;
+mod signals;
 mod spawn;
 mod switch_root;
 mod tend;
@@ -28,15 +29,14 @@ use crate::notify::Notify;
 use crate::poller::{Poller, Ready};
 use crate::watchdog::Watchdog;
 use arje_card::{Card, Id};
-use arje_native::Reaper;
 use arje_native::cgroup::Support;
 use arje_supervisor::{
     Action, Cause, Event, EventKind, Millis, Refusal, Report, State, Supervisor,
 };
+use arje_wasm::{Ask, Wish};
 use coming_up::ComingUp;
 use deploy::Deployment;
 use invoke::Answered;
-use nix::sys::signal::Signal;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
@@ -125,6 +125,8 @@ pub struct Core {
     deployments: HashMap<Id, Deployment>,
     /// Components that hear of events.
     hearers: tend::Hearers,
+    /// Cards that came later.
+    brought: spawn::Brought,
 }
 
 impl Core {
@@ -166,6 +168,7 @@ impl Core {
             generation: 0,
             deployments: HashMap::new(),
             hearers: tend::Hearers::default(),
+            brought: spawn::Brought::default(),
         }
     }
 
@@ -315,7 +318,19 @@ impl Core {
         for _ in 0..WASM_BATCH {
             match self.bodies.next_wasm() {
                 Some(FromWasm::News(news)) => self.tell(news),
-                Some(FromWasm::Asks(who, ask)) => self.answer_component(who, ask),
+                Some(FromWasm::Asks(who, ask)) => {
+                    let takes_long = matches!(
+                        &ask,
+                        Ask::Tend {
+                            wish: Wish::Spawn(_),
+                            ..
+                        }
+                    );
+                    self.answer_component(who, ask);
+                    if takes_long {
+                        break; // a Card of 1 MiB may be milliseconds of work
+                    }
+                }
                 Some(FromWasm::TookOver(who, paused)) => self.took_over(who, paused),
                 None => return,
             }
@@ -328,34 +343,6 @@ impl Core {
         let Changes { adds, removes } = self.machine.hardware.changes();
         if !adds.is_empty() || !removes.is_empty() {
             self.feed(EventKind::HostCapabilities { adds, removes });
-        }
-    }
-
-    fn on_signal(&mut self, signal: Signal) {
-        match signal {
-            Signal::SIGCHLD => self.reap(),
-            Signal::SIGHUP => {} // reload of rules: there are none in this version
-            Signal::SIGQUIT => self.machine.crash.into_iter().for_each(Crash::perform),
-            Signal::SIGINT if self.down.is_some() => self.hurry(),
-            _ if self.mode != Mode::Machine => self.leave(Outcome::Leave),
-            _ => {
-                if let Some(outcome) = Outcome::of_signal(signal) {
-                    self.leave(outcome);
-                }
-            }
-        }
-    }
-
-    fn reap(&mut self) {
-        let mut turn = Reaper::turn();
-        for reaped in turn.by_ref() {
-            self.pending
-                .extend(self.bodies.reaped(reaped, &mut self.poller));
-        }
-        // One SIGCHLD may stand for many children; the others of this turn come first.
-        self.reap_again = turn.more();
-        if self.reap_again {
-            self.poller.wake_handle().wake();
         }
     }
 

@@ -23,6 +23,11 @@ pub fn exceeded(card: &Card, spawner: &Card) -> Option<&'static str> {
             ),
             ("limits.memory_bytes", has_more_memory(card, spawner)),
             ("limits.tables", has_more_tables(card, spawner)),
+            // Calls that wait are in PID 1.
+            (
+                "limits.mailbox",
+                card.limits.mailbox > spawner.limits.mailbox,
+            ),
         ]);
     let mut exceeding = checks.filter(|(_, exceeds)| *exceeds);
     exceeding.next().map(|(field, _)| field)
@@ -93,15 +98,25 @@ fn has_more_time(child: Option<CpuMax>, own: Option<CpuMax>) -> bool {
 
 /// Whether the spawner's bounds for a device are not kept.
 fn has_more_of_device(child: &[IoMax], own: &IoMax) -> bool {
-    let none = IoMax::default();
-    let child = child
-        .iter()
-        .find(|one| one.device == own.device)
-        .unwrap_or(&none);
-    more(child.rbps, own.rbps)
-        || more(child.wbps, own.wbps)
-        || more(child.riops, own.riops)
-        || more(child.wiops, own.wiops)
+    let looser = |child: &IoMax| {
+        more(child.rbps, own.rbps)
+            || more(child.wbps, own.wbps)
+            || more(child.riops, own.riops)
+            || more(child.wiops, own.wiops)
+    };
+    // More than one text can name a device, and the kernel takes the last.
+    let same = |one: &&IoMax| numbers(&one.device) == numbers(&own.device);
+    let mut of_device = child.iter().filter(same).peekable();
+    match of_device.peek() {
+        Some(_) => of_device.any(looser),
+        None => looser(&IoMax::default()),
+    }
+}
+
+/// Major and minor number.
+fn numbers(device: &str) -> Option<(u32, u32)> {
+    let (major, minor) = device.split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 fn has_other_cpus(child: &Option<Vec<u32>>, own: &Option<Vec<u32>>) -> bool {

@@ -81,7 +81,7 @@ fn nobody_gives_more_of_the_machine_than_it_has() {
     for change in allowed {
         assert_eq!(refusal(&spawner, &child(change)), None);
     }
-    let refused: [(&str, Change); 18] = [
+    let refused: [(&str, Change); 20] = [
         ("soma.rlimits.mem_bytes", |c| {
             c.soma.rlimits.mem_bytes = None
         }),
@@ -115,6 +115,11 @@ fn nobody_gives_more_of_the_machine_than_it_has() {
         ("soma.cgroup.io_max", |c| {
             c.soma.cgroup.io_max = vec![io_max("8:0", 1001)]
         }),
+        // The same device under another name, which would be the last word.
+        ("soma.cgroup.io_max", |c| {
+            c.soma.cgroup.io_max.push(io_max("08:00", 1001))
+        }),
+        ("limits.mailbox", |c| c.limits.mailbox += 1),
         ("soma.cpu_affinity", |c| c.soma.cpu_affinity = None),
         ("soma.cpu_affinity", |c| {
             c.soma.cpu_affinity = Some(vec![1, 2])
