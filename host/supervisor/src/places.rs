@@ -9,7 +9,7 @@ use crate::index::EnteIx;
 
 /// A hash table that does not keep its keys: each entry is the place of an Ente and half of the hash of its id,
 /// and whoever looks for one compares the id with that of the Ente itself, which is read next anyway. So ten
-/// thousand Entes take 128 KB here and stay in the processor's caches, where a map with the keys in
+/// thousand Entes take 256 KB here and stay in the processor's caches, where a map with the keys in
 /// it takes another miss for each event. Open addressing, linear probing; at most half full.
 #[derive(Default)]
 pub(crate) struct Places {

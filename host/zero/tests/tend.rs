@@ -9,10 +9,10 @@ mod common;
 
 use arje_bus::Client;
 use arje_card::{Capability, InterfaceId};
-use common::{Dev, folder};
+use common::{DEADLINE, Dev, folder};
 use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longer than any test may take.
 const PATIENT: Duration = Duration::from_secs(100);
@@ -124,7 +124,11 @@ fn tends_the_tree(tender: Value) {
     system.does("subscribe");
     system.does("start two");
     system.hears("ready of two, incarnation 2");
-    assert!(system.tell("status one").contains("UnknownEnte"));
+    let deadline = Instant::now() + DEADLINE;
+    while !system.tell("status one").contains("UnknownEnte") {
+        assert!(Instant::now() < deadline); // it is removed when it has stopped
+        std::thread::yield_now();
+    }
 
     let (_, said) = system.dev.stop();
     let heard = |part: &str| {

@@ -269,7 +269,7 @@ fn signals_end_the_machine_in_order() {
             "/bin/sh",
             &[
                 "-c",
-                "trap 'echo slow got TERM; exit 0' TERM; while :; do sleep 1; done",
+                "trap 'echo slow got TERM; exit 0' TERM; echo slow listens; while :; do sleep 1; done",
             ],
             restart(),
         );
@@ -279,7 +279,7 @@ fn signals_end_the_machine_in_order() {
             wasm("ok", "service_ok", "service", restart()),
         ]));
         booted.wait("Ente ok encarnado");
-        booted.wait("Ente slow encarnado");
+        booted.wait("slow listens");
         booted.vm.send_line(&format!("kill -{signal} 1")).unwrap();
         booted.vm.wait_exit(machine::DEADLINE).unwrap();
         let console = booted.printed();
