@@ -261,6 +261,10 @@ fn a_component_traps_after_pid_1_was_sent_sigsegv() {
     assert_eq!(booted.run("cat /proc/1/comm"), "ente-zero\n");
 }
 
+fn endpoint(number: u8) -> Value {
+    json!({"Endpoint": {"interface": vec![number; 16], "version": 1}})
+}
+
 #[test]
 fn signals_end_the_machine_in_order() {
     for signal in ["USR2", "TERM"] {
@@ -273,11 +277,15 @@ fn signals_end_the_machine_in_order() {
             ],
             restart(),
         );
-        let mut booted = Booted::to_prompt(&seed(vec![
-            shell(),
-            slow,
-            wasm("ok", "service_ok", "service", restart()),
-        ]));
+        // The shell ends before the others are told to: when it does, the kernel hangs its terminal up, and throws away
+        // what has not left the serial line yet, last words of others too.
+        let needs = json!([endpoint(1), endpoint(2)]);
+        let (mut shell, mut slow) = (shell(), slow);
+        let mut ok = wasm("ok", "service_ok", "service", restart());
+        slow["provides"] = json!([endpoint(1)]);
+        ok["provides"] = json!([endpoint(2)]);
+        shell["requires"] = needs;
+        let mut booted = Booted::to_prompt(&seed(vec![shell, slow, ok]));
         booted.wait("Ente ok encarnado");
         booted.wait("slow listens");
         booted.vm.send_line(&format!("kill -{signal} 1")).unwrap();
