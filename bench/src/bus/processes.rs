@@ -50,8 +50,7 @@ pub fn answer() -> Result<(), Error> {
     Ok(())
 }
 
-/// Measures every way, with every payload, one caller and many. A way on which a call fails is told as missing: a
-/// process that has 32 KiB still to be sent to it is not called (`Overloaded`), so many large calls at once are not for it.
+/// Measures every way, with every payload, one caller and many. A way on which a call fails is told as missing.
 ///
 /// # Errors
 /// `ente-zero` does not come up.
