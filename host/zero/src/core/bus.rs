@@ -1,10 +1,7 @@
 //! What the core loop does for the bus: lets it read, decides requests, carries them out.
 
-use super::notify::Alive;
 use super::{Core, Mode, Outcome};
-use crate::bus::{
-    self, Bus, Caller, Change, Decision, Member, Peer, Power, REQUEST_BATCH, Task, View,
-};
+use crate::bus::{self, Bus, Caller, Change, Decision, Member, Peer, Power, REQUEST_BATCH, Task};
 use crate::sleep::Sleep;
 use arje_bus::{BusError, ErrorCode, RequestFrame, Response, Undecodable};
 use arje_card::Id;
@@ -119,16 +116,8 @@ impl Core {
     }
 
     fn answer(&mut self, token: u64, caller: &Caller, frame: RequestFrame) {
-        let running = Alive {
-            bodies: &self.bodies,
-            notify: &self.notify,
-        };
-        let view = View {
-            supervisor: &self.supervisor,
-            running: &running,
-            now: self.now(),
-            owner_uid: self.owner_uid,
-        };
+        let running = self.alive();
+        let view = self.view(&running);
         let serial = frame.serial;
         let response = match bus::route(caller, &frame.request, &view) {
             Decision::Answer(response) => response,

@@ -1,8 +1,7 @@
 //! What components ask of the core loop: to be registered, to see others, to reach native providers.
 
 use super::Core;
-use super::notify::Alive;
-use crate::bus::{Asking, Outcome, Question, View, Waiter};
+use crate::bus::{Asking, Outcome, Question, Waiter};
 use crate::natives::Who;
 use arje_card::{Id, Payload};
 use arje_supervisor::{ReadyBy, Report};
@@ -63,8 +62,13 @@ impl Core {
         }
     }
 
-    /// An incarnation has ended: what it asked of processes is forgotten, and it hears of nothing.
+    /// An incarnation has ended: if it was a component's, what it asked of processes is forgotten, and it hears of nothing.
     pub(super) fn asks_no_more(&mut self, who: Who) {
+        let card = self.supervisor.card(who.id);
+        // Nobody else asks in this way, and all calls that wait are looked at.
+        if card.is_some_and(|card| !matches!(card.payload, Payload::Wasm(_))) {
+            return;
+        }
         self.hears_no_more(who);
         if let Some(bus) = &mut self.bus {
             bus.askers_ended();
@@ -73,16 +77,8 @@ impl Core {
 
     /// A page of all Entes, as components see them.
     fn entes_after(&self, after: Option<Id>) -> Vec<EnteInfo> {
-        let running = Alive {
-            bodies: &self.bodies,
-            notify: &self.notify,
-        };
-        let view = View {
-            supervisor: &self.supervisor,
-            running: &running,
-            now: self.now(),
-            owner_uid: self.owner_uid,
-        };
+        let running = self.alive();
+        let view = self.view(&running);
         let page = view.page(after).entes;
         let info = |summary: &arje_bus::EnteSummary| {
             let card = self.supervisor.card(summary.id)?;

@@ -2,7 +2,7 @@
 
 use super::Core;
 use crate::bodies::{Bodies, News};
-use crate::bus::Running;
+use crate::bus::{Running, View};
 use crate::notify::{Notify, Sender};
 use arje_bus::Telemetry;
 use arje_card::{Card, Id};
@@ -32,8 +32,28 @@ impl Core {
 
 /// The running payloads, and what they say of themselves.
 pub(super) struct Alive<'a> {
-    pub(super) bodies: &'a Bodies,
-    pub(super) notify: &'a Notify,
+    bodies: &'a Bodies,
+    notify: &'a Notify,
+}
+
+impl Core {
+    /// Who runs, for [`view`](Self::view).
+    pub(super) fn alive(&self) -> Alive<'_> {
+        Alive {
+            bodies: &self.bodies,
+            notify: &self.notify,
+        }
+    }
+
+    /// What the bus's rules and answers look at.
+    pub(super) fn view<'a>(&'a self, running: &'a Alive<'a>) -> View<'a> {
+        View {
+            supervisor: &self.supervisor,
+            running,
+            now: self.now(),
+            owner_uid: self.owner_uid,
+        }
+    }
 }
 
 impl Running for Alive<'_> {

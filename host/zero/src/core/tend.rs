@@ -3,8 +3,7 @@
 
 use super::Core;
 use super::bus::{log, refused};
-use super::notify::Alive;
-use crate::bus::{self, Caller, Decision, Member, Subscription, Task, View};
+use crate::bus::{self, Caller, Decision, Member, Subscription, Task};
 use crate::natives::Who;
 use arje_bus::{
     BusError, ErrorCode, Event, Filter, KillEnte, Request, Response, RunCard, StopEnte, Subscribe,
@@ -72,16 +71,8 @@ impl Core {
     }
 
     fn tend_as(&mut self, caller: &Caller, who: Who, request: Request) -> Tended {
-        let running = Alive {
-            bodies: &self.bodies,
-            notify: &self.notify,
-        };
-        let view = View {
-            supervisor: &self.supervisor,
-            running: &running,
-            now: self.now(),
-            owner_uid: self.owner_uid,
-        };
+        let running = self.alive();
+        let view = self.view(&running);
         match (bus::route(caller, &request, &view), request) {
             (Decision::Answer(Response::Status(status)), _) => Ok(Some(Box::new(told(*status)))),
             (Decision::Answer(Response::Error(error)), _) => Err(error),
