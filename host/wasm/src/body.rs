@@ -1,6 +1,9 @@
 //! A component that lives: its store, its instance, and the calls the host makes.
 
 use crate::calls::Call;
+use crate::calls::typed_call::TypedJob;
+use crate::calls::values::direct::{Given, IN_MEMORY, MAX_FLAT_PARAMS, Taken};
+use crate::calls::values::{Unfit, decode, encode, params as types_of, results};
 use crate::capability::{Capability, CardInfo, StopReason};
 use crate::ctx::Ctx;
 use crate::exports::Exports;
@@ -9,8 +12,10 @@ use crate::trap::told;
 use arje_bus::{Event, HandlerError};
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use wasmtime::component::types::ComponentFunc;
 use wasmtime::component::{
-    ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc, Val,
+    ComponentExportIndex, ComponentNamedList, Func, Instance, InstancePre, Lift, Lower, TypedFunc,
+    Val,
 };
 use wasmtime::{Error, Result, Store};
 use wasmtime_wasi_http::WasiHttpView;
@@ -56,8 +61,8 @@ pub(crate) enum Job {
     Restore(ComponentExportIndex, Vec<u8>),
     /// `handler.handle`
     Handle(ComponentExportIndex, Call),
-    /// A function of a typed service, which returns so many values.
-    Typed(ComponentExportIndex, Vec<Val>, usize),
+    /// A function of a typed service.
+    Typed(TypedJob),
 }
 
 impl Job {
@@ -75,7 +80,7 @@ impl Job {
             Job::Save(_) => "handoff.save",
             Job::Restore(..) => "handoff.restore",
             Job::Handle(..) => "handler.handle",
-            Job::Typed(..) => "the called function",
+            Job::Typed(_) => "the called function",
         }
     }
 }
@@ -110,7 +115,7 @@ pub(crate) enum Reply {
     /// The error of [`Job::Handle`].
     Refused(HandlerError),
     /// The answer of [`Job::Typed`].
-    Values(Vec<Val>),
+    Values(Result<Vec<u8>, Unfit>),
 }
 
 /// Instantiates; runs the component's start sections.
@@ -183,9 +188,7 @@ impl Body {
             Job::Export(function) => self.call_export(function).await,
             Job::Invoke(function, payload) => self.invoke(function, payload).await,
             Job::Handle(handle, call) => self.handle(handle, call).await,
-            Job::Typed(function, params, results) => {
-                self.call_typed(function, &params, results).await
-            }
+            Job::Typed(job) => Ok(Reply::Values(self.call_typed(job).await?)),
         }
     }
 
@@ -227,21 +230,43 @@ impl Body {
         Ok(answer.map_or_else(|error| Reply::Refused(error.into()), Reply::Bytes))
     }
 
-    async fn call_typed(
-        &mut self,
-        function: ComponentExportIndex,
-        params: &[Val],
-        results: usize,
-    ) -> Result<Reply> {
+    /// The bytes of a typed function's results, if they can be taken out of the component.
+    async fn call_typed(&mut self, job: TypedJob) -> Result<Result<Vec<u8>, Unfit>> {
         let function = self
             .instance
-            .get_func(&mut self.store, function)
+            .get_func(&mut self.store, job.function)
             .ok_or_else(|| Error::msg("the called export is not a function"))?;
-        let mut values = vec![Val::Bool(false); results];
+        let params = Given::<{ MAX_FLAT_PARAMS }>(job.params);
+        match (job.way.stack, job.way.returns_in_memory) {
+            (None, _) => self.call_by_vals(function, &params.0, &job.ty).await,
+            (Some(_), false) => {
+                let function = function.typed::<_, Taken<1>>(&self.store)?;
+                Ok(function.call_async(&mut self.store, params).await?.0)
+            }
+            (Some(_), true) => {
+                let function = function.typed::<_, Taken<{ IN_MEMORY }>>(&self.store)?;
+                Ok(function.call_async(&mut self.store, params).await?.0)
+            }
+        }
+    }
+
+    /// The same of a function that has too many parameters for the stack.
+    async fn call_by_vals(
+        &mut self,
+        function: Func,
+        params: &[u8],
+        ty: &ComponentFunc,
+    ) -> Result<Result<Vec<u8>, Unfit>> {
+        let params = match decode(params, &types_of(ty)) {
+            Ok(params) => params,
+            Err(unfit) => return Ok(Err(unfit)),
+        };
+        let types = results(ty);
+        let mut values = vec![Val::Bool(false); types.len()];
         function
-            .call_async(&mut self.store, params, &mut values)
+            .call_async(&mut self.store, &params, &mut values)
             .await?;
-        Ok(Reply::Values(values))
+        Ok(encode(&values, &types))
     }
 
     async fn call_export(&mut self, function: ComponentExportIndex) -> Result<Reply> {

@@ -3,7 +3,8 @@
 //! Only the interfaces that a component imports are linked, after `arje_card::grants` has granted
 //! each of them; a component therefore holds exactly the authority that its imports name.
 
-use crate::calls::typed::{self, TypedImport};
+use crate::calls::link;
+use crate::calls::typed::TypedImport;
 use crate::ctx::Ctx;
 use crate::iface::{bus, clock, log, supervisor, timer};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub(crate) fn linker_for<'a>(
             add(&mut linker)?;
         }
     }
-    typed::add_to_linker(&mut linker, typed)?;
+    link::add_to_linker(&mut linker, typed)?;
     Ok(linker)
 }
 

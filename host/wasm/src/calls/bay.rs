@@ -6,7 +6,6 @@
 //! once, because it waits for something or computes for long, it goes to the service's own task as it is, which carries
 //! it on under the service's own deadline. So does a failure: how a life ends is that task's to tell.
 
-use super::values::Values;
 use super::{Answer, Answers, Call, Reply as To, Work};
 use crate::body::{Body, Job, Reply, perform};
 use crate::calls::peer::Current;
@@ -242,7 +241,7 @@ impl Shared {
 pub(crate) fn answer_of(reply: Reply) -> Result<Answer, InvokeError> {
     match reply {
         Reply::Bytes(bytes) => Ok(Answer::Bytes(bytes)),
-        Reply::Values(values) => Ok(Answer::Values(Values::Here(values))),
+        Reply::Values(values) => Ok(Answer::Values(values?)),
         Reply::Refused(error) => Err(InvokeError::Refused(error)),
         Reply::Done | Reply::Failed(_) => Err(InvokeError::ProviderDied), // no call ends so
     }
@@ -269,9 +268,7 @@ pub(crate) fn job(loaded: &Loaded, work: Work) -> Result<(Job, Option<Current>),
                 capability: call.capability.clone(),
                 deadline: call.deadline,
             };
-            let (function, params, results) = call.made_in(loaded)?;
-            let job = Job::Typed(function, params, results);
-            (job, Some(current))
+            (Job::Typed(call.made_in(loaded)?), Some(current))
         }
     })
 }

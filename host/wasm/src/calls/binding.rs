@@ -4,7 +4,6 @@ use super::face::{Answering, Face, Target};
 use super::shape::{same, signature};
 use super::typed::{Function, TypedImport};
 use super::typed_call::TypedCall;
-use super::values::Values;
 use crate::host::Shared;
 use crate::loader::Loaded;
 use arje_bus::{Caller, Place};
@@ -67,7 +66,7 @@ impl Bindings {
         &mut self,
         shared: &Shared,
         (import, index, number): (&Arc<TypedImport>, usize, usize),
-        (caller, params, deadline): (Caller, Values, Instant),
+        (caller, params, deadline): (Caller, Vec<u8>, Instant),
     ) -> Result<(Id, TypedCall), Unbound> {
         let (provider, binding) = self.bound(shared, import, index)?;
         let function = binding.functions.get(number).ok_or(Unbound::Nobody)?;
@@ -78,6 +77,7 @@ impl Bindings {
             deadline,
             params,
             ty: called.ty.clone(),
+            way: called.way,
             function: *function,
             of: binding.of.clone(),
             again: Some((Arc::clone(import), number)),

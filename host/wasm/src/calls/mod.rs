@@ -5,18 +5,18 @@
 //! patience ends, and before it has waited at all if it would wait for itself ([`waits`]). A caller that gives up closes
 //! its end, and a call that nobody waits for any more is not begun.
 //!
-//! Payloads are bytes (`arje:bus/handler`) or, for a typed service, the values themselves ([`typed`]), to and from a worker
-//! process as bytes again ([`values`]).
+//! Payloads are bytes (`arje:bus/handler`) or, for a typed service ([`typed`]), values written as bytes ([`values`]).
 
 pub(crate) mod bay;
 pub(crate) mod binding;
 pub(crate) mod delivery;
 pub(crate) mod face;
+pub(crate) mod link;
 mod owner;
 pub(crate) mod peer;
 pub(crate) mod shape;
 pub(crate) mod typed;
-mod typed_call;
+pub(crate) mod typed_call;
 pub(crate) mod values;
 pub(crate) mod waits;
 
@@ -32,7 +32,6 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 use typed_call::TypedCall;
-use values::Values;
 
 /// Where calls of one Ente wait; its capacity is the Card's `limits.mailbox`. Boxed, because tokio
 /// allocates 32 slots at once for every mailbox, idle or not.
@@ -75,8 +74,8 @@ pub(crate) enum Work {
 pub(crate) enum Answer {
     /// Bytes, to bytes.
     Bytes(Vec<u8>),
-    /// The results of a typed function.
-    Values(Values),
+    /// The results of a typed function. Those that a worker sent have been [checked](values::check).
+    Values(Vec<u8>),
 }
 
 /// A call with bytes.

@@ -1,6 +1,5 @@
 //! Calls that the host's owner makes: the core loop for processes, a worker process for its PID 1, tests and benchmarks.
 
-use super::values::results;
 use super::{Answer, Asker, Call, Work, typed_call};
 use crate::host::{Host, InvokeError};
 use arje_bus::CallError;
@@ -51,9 +50,9 @@ impl Host {
         call: Call,
     ) -> Result<Vec<u8>, InvokeError> {
         let loaded = self.shared.loaded(ente).ok_or(InvokeError::NotRunning)?;
-        let (work, ty) = typed_call::received(&loaded, function, call)?;
+        let work = typed_call::received(&loaded, function, call)?;
         match self.answer_to(ente, work).await? {
-            Answer::Values(values) => Ok(values.into_bytes(&results(&ty))?),
+            Answer::Values(values) => Ok(values),
             Answer::Bytes(_) => Err(InvokeError::ProviderDied), // nobody answers values so
         }
     }

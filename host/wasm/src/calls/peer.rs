@@ -4,14 +4,12 @@ use super::Asker;
 use super::binding::{Bindings, Unbound};
 use super::typed::TypedImport;
 use super::typed_call::TypedCall;
-use super::values::Values;
 use crate::host::Shared;
 use crate::lane::LaneSignal;
 use arje_bus::Caller;
 use arje_card::{Capability, Card, Id};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wasmtime::component::Val;
 
 /// The part of a store that other Entes have to do with.
 pub(crate) struct Peer {
@@ -108,10 +106,10 @@ impl Peer {
     pub(crate) fn typed_call(
         &mut self,
         called: (&Arc<TypedImport>, usize, usize),
-        params: Vec<Val>,
+        params: Vec<u8>,
         deadline: Instant,
     ) -> Result<(Id, TypedCall), Unbound> {
-        let call = (self.caller(), Values::Here(params), deadline);
+        let call = (self.caller(), params, deadline);
         self.bindings.call(&self.shared, called, call)
     }
 }

@@ -1,29 +1,17 @@
 //! Typed services: a component's import that another Ente provides.
 //!
 //! An import that the host does not have itself, and that holds functions, is linked to whoever provides
-//! `{"Wit": …}` of that name. What crosses is values: lifted from the caller's memory, put into the provider's mailbox, and
-//! lowered into its memory. Whether both sides mean the same types is looked at before the first value crosses, and
-//! again whenever another component answers ([`binding`](super::binding)). To and from a worker process they cross as
-//! bytes ([`values`](super::values)).
+//! `{"Wit": …}` of that name ([`link`](super::link)). Whether both sides mean the same types is looked at before the first
+//! value crosses, and again whenever another component answers ([`binding`](super::binding)).
 
-use super::binding::Unbound;
-use super::peer::Peer;
 use super::shape::{Failure, cannot_cross, same, signature};
-use super::values::{Unfit, Values, decode, encode, fit, params as types_of, results};
-use super::{Answer, Call, Work};
-use crate::ctx::Ctx;
-use crate::event::{Ask, EventKind, NoAnswer};
-use crate::host::InvokeError;
+use super::values::Way;
 use crate::loader::Loaded;
-use arje_bus::{CallError, DEFAULT_DEADLINE, MAX_PAYLOAD};
 use arje_card::{Capability, InterfaceName};
 use std::sync::Arc;
-use std::time::Instant;
-use tokio::sync::oneshot;
-use tokio::time::timeout_at;
+use wasmtime::Engine;
+use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem};
-use wasmtime::component::{Component, Linker, Val};
-use wasmtime::{Engine, Error, Result, StoreContextMut};
 
 /// An imported interface that another Ente provides.
 #[derive(Debug)]
@@ -40,7 +28,8 @@ pub(crate) struct TypedImport {
 pub(crate) struct Function {
     pub(super) name: String,
     pub(crate) ty: ComponentFunc,
-    failure: Failure,
+    pub(super) way: Way,
+    pub(super) failure: Failure,
 }
 
 /// The imports of a component that others have to provide: interfaces with functions that the host does not have.
@@ -108,6 +97,7 @@ impl TypedImport {
             functions.push(Function {
                 name: function.to_owned(),
                 failure: Failure::of(&ty),
+                way: Way::of(&ty),
                 ty,
             });
         }
@@ -178,124 +168,4 @@ pub(crate) fn same_exports(name: &str, old: &Loaded, new: &Loaded) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// Links every import to whoever provides it when it is called.
-pub(crate) fn add_to_linker(linker: &mut Linker<Ctx>, imports: &[Arc<TypedImport>]) -> Result<()> {
-    for (index, import) in imports.iter().enumerate() {
-        let mut instance = linker.instance(&import.name)?;
-        for (number, function) in import.functions.iter().enumerate() {
-            let import = Arc::clone(import);
-            instance.func_new_async(&function.name, move |store, _, params, results| {
-                let import = Arc::clone(&import);
-                Box::new(
-                    async move { call(store, &import, (index, number), params, results).await },
-                )
-            })?;
-        }
-    }
-    Ok(())
-}
-
-/// A component calls function `number` of its import `index`.
-async fn call(
-    mut store: StoreContextMut<'_, Ctx>,
-    import: &Arc<TypedImport>,
-    (index, number): (usize, usize),
-    params: &[Val],
-    results: &mut [Val],
-) -> Result<()> {
-    let function = &import.functions[number];
-    let signal = Arc::clone(&store.data().signal);
-    let peer = &mut store.data_mut().peer;
-    let deadline = peer.deadline(DEFAULT_DEADLINE);
-    let answer = if peer.shared().is_worker {
-        ask_pid_1(peer, import, number, params, deadline).await
-    } else if let Err(too_large) = fit(params, || types_of(&function.ty)) {
-        Err(unfit(too_large))
-    } else {
-        match peer.typed_call((import, index, number), params.to_vec(), deadline) {
-            Ok((provider, call)) => {
-                let (shared, asker) = (Arc::clone(peer.shared()), peer.asker(&signal));
-                let answer = shared.ask(&asker, provider, Work::Typed(call), deadline);
-                answered(answer.await, function).map_err(NoAnswer::Call)
-            }
-            Err(Unbound::Nobody) => Err(NoAnswer::Call(CallError::NoProvider)),
-            Err(Unbound::Differs(why)) => Err(NoAnswer::Differs(why)),
-        }
-    };
-    match answer {
-        Ok(values) if values.len() == results.len() => {
-            for (result, value) in results.iter_mut().zip(values) {
-                *result = value;
-            }
-            Ok(())
-        }
-        Ok(_) => Err(failed(import, function, &CallError::ProviderDied)),
-        Err(NoAnswer::Differs(why)) => Err(Error::msg(why)),
-        Err(NoAnswer::Call(error)) => match (function.failure.say(&error), results.first_mut()) {
-            (Some(said), Some(result)) => {
-                *result = said;
-                Ok(())
-            }
-            _ => Err(failed(import, function, &error)),
-        },
-    }
-}
-
-/// In a worker process: what PID 1 makes of the call.
-async fn ask_pid_1(
-    peer: &Peer,
-    import: &TypedImport,
-    number: usize,
-    values: &[Val],
-    deadline: Instant,
-) -> Result<Vec<Val>, NoAnswer> {
-    let function = &import.functions[number];
-    let (reply, answer) = oneshot::channel();
-    let call = Call {
-        caller: peer.caller(),
-        capability: import.capability.clone(),
-        payload: encode(values, &types_of(&function.ty)).map_err(unfit)?,
-        deadline,
-    };
-    let ask = Ask::Typed {
-        function: number as u64,
-        call,
-        reply,
-    };
-    let (id, incarnation) = (peer.card().id, peer.incarnation());
-    peer.shared().send(id, incarnation, EventKind::Asks(ask));
-    let answer = match timeout_at(deadline.into(), answer).await {
-        Ok(Ok(answer)) => answer?,
-        Ok(Err(_)) => return Err(NoAnswer::Call(CallError::ProviderDied)),
-        Err(_) => return Err(NoAnswer::Call(CallError::Deadline)),
-    };
-    decode(&answer, &results(&function.ty)).map_err(unfit)
-}
-
-/// The values of an answer.
-fn answered(answer: Result<Answer, CallError>, function: &Function) -> Result<Vec<Val>, CallError> {
-    match answer? {
-        Answer::Values(values) => {
-            let types = || results(&function.ty);
-            let values = match values {
-                Values::Here(values) => fit(&values, types).map(|()| values),
-                sent @ Values::Sent(_) => sent.into_vals(&types()),
-            };
-            values.map_err(|unfit| InvokeError::from(unfit).into())
-        }
-        Answer::Bytes(_) => Err(CallError::ProviderDied), // nobody answers values so
-    }
-}
-
-fn unfit(unfit: Unfit) -> NoAnswer {
-    NoAnswer::Call(match unfit {
-        Unfit::TooLarge => CallError::TooLarge(MAX_PAYLOAD as u32),
-        Unfit::Malformed => CallError::ProviderDied, // neither side sends such
-    })
-}
-
-fn failed(import: &TypedImport, function: &Function, error: &CallError) -> Error {
-    Error::msg(format!("{}#{}: {error}", import.name, function.name))
 }

@@ -3,7 +3,7 @@
 use super::binding::Of;
 use super::face::{Face, Target};
 use super::typed::TypedImport;
-use super::values::{Values, params};
+use super::values::Way;
 use super::{Call, Work};
 use crate::host::InvokeError;
 use crate::loader::Loaded;
@@ -11,8 +11,8 @@ use arje_bus::{Caller, HandlerError};
 use arje_card::Capability;
 use std::sync::Arc;
 use std::time::Instant;
+use wasmtime::component::ComponentExportIndex;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
-use wasmtime::component::{ComponentExportIndex, Val};
 
 /// A call of a function of a typed service.
 #[derive(Debug)]
@@ -20,8 +20,10 @@ pub(crate) struct TypedCall {
     pub(crate) caller: Caller,
     pub(crate) capability: Capability,
     pub(crate) deadline: Instant,
-    pub(crate) params: Values,
+    /// The bytes of its parameters. Those that a worker sent have been [checked](super::values::check).
+    pub(crate) params: Vec<u8>,
     pub(crate) ty: ComponentFunc,
+    pub(super) way: Way,
     /// In the component that answered when the call was made; absent if that is in another process.
     pub(super) function: Option<ComponentExportIndex>,
     pub(super) of: Of,
@@ -48,34 +50,33 @@ impl TypedCall {
         functions.get(*number).copied().ok_or(unsupported)
     }
 
-    /// Where the function is in the component of this process that is to answer, and its parameters.
+    /// Where the function is in the component of this process that is to answer.
     ///
     /// # Errors
     ///
-    /// As above, or the parameters that another process sent take too much memory.
-    pub(crate) fn made_in(
-        self,
-        loaded: &Loaded,
-    ) -> Result<(ComponentExportIndex, Vec<Val>, usize), InvokeError> {
+    /// As above.
+    pub(crate) fn made_in(self, loaded: &Loaded) -> Result<TypedJob, InvokeError> {
         let function = self.function_in(Target::Here(loaded))?;
-        let function = function.ok_or(InvokeError::Refused(HandlerError::Unsupported))?;
-        let types = params(&self.ty);
-        let count = self.ty.results().len();
-        Ok((function, self.params.into_vals(&types)?, count))
+        Ok(TypedJob {
+            function: function.ok_or(InvokeError::Refused(HandlerError::Unsupported))?,
+            params: self.params,
+            ty: self.ty,
+            way: self.way,
+        })
     }
 
     /// The name of the function, and the call as the worker process of the component that is to answer gets it.
     ///
     /// # Errors
     ///
-    /// As above, or the parameters are too large.
+    /// As above.
     pub(crate) fn sent_to(self, face: &Face) -> Result<(String, Call), InvokeError> {
         self.function_in(Target::There(face))?;
         let called = self.again.as_ref();
         let called = called.and_then(|(import, number)| import.function(*number));
         let called = called.ok_or(InvokeError::Refused(HandlerError::Unsupported))?;
         let call = Call {
-            payload: self.params.into_bytes(&params(&called.ty))?,
+            payload: self.params,
             caller: self.caller,
             capability: self.capability,
             deadline: self.deadline,
@@ -84,7 +85,16 @@ impl TypedCall {
     }
 }
 
-/// A call as a worker process gets it, for its component, and the type of the function.
+/// A function of a typed service in the component that answers, and what it is called with.
+#[derive(Debug)]
+pub(crate) struct TypedJob {
+    pub(crate) function: ComponentExportIndex,
+    pub(crate) params: Vec<u8>,
+    pub(crate) ty: ComponentFunc,
+    pub(crate) way: Way,
+}
+
+/// A call as a worker process gets it, for its component.
 ///
 /// # Errors
 ///
@@ -93,7 +103,7 @@ pub(crate) fn received(
     loaded: &Arc<Loaded>,
     function: &str,
     call: Call,
-) -> Result<(Work, ComponentFunc), InvokeError> {
+) -> Result<Work, InvokeError> {
     let missing = || InvokeError::NoSuchFunction(function.to_owned());
     let Capability::Wit(interface) = &call.capability else {
         return Err(missing());
@@ -104,15 +114,15 @@ pub(crate) fn received(
     let Some((ComponentItem::ComponentFunc(ty), index)) = found else {
         return Err(missing());
     };
-    let work = Work::Typed(TypedCall {
+    Ok(Work::Typed(TypedCall {
         caller: call.caller,
         capability: call.capability,
         deadline: call.deadline,
-        params: Values::Sent(call.payload),
-        ty: ty.clone(),
+        params: call.payload,
+        way: Way::of(&ty),
+        ty,
         function: index,
         of: Of::Here(Arc::downgrade(loaded)),
         again: None,
-    });
-    Ok((work, ty))
+    }))
 }

@@ -7,7 +7,7 @@ use super::phase::Phase;
 use super::questions::{Questions, check_values};
 use super::{Calls, Ended, Remote};
 use crate::calls::face::Face;
-use crate::calls::values::{Values, results};
+use crate::calls::values::results;
 use crate::calls::{Answer, Call, Invocation, Reply, Work};
 use crate::event::{End, EventKind};
 use crate::host::InvokeError;
@@ -196,7 +196,7 @@ impl<'a> Conversation<'a> {
         self.phase.answered();
         let answer = match (answer, asked.results) {
             (Ok(bytes), Some(types)) => {
-                check_values(&bytes, &types)?.map(|()| Answer::Values(Values::Sent(bytes)))
+                check_values(&bytes, &types)?.map(|()| Answer::Values(bytes))
             }
             (answer, _) => answer.map(Answer::Bytes),
         };

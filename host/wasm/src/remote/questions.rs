@@ -6,7 +6,7 @@
 use super::Remote;
 use crate::calls::binding::{Bindings, Unbound};
 use crate::calls::typed::TypedImport;
-use crate::calls::values::{Unfit, Values, check, params, results};
+use crate::calls::values::{Unfit, check, params};
 use crate::calls::{Answer as Answered, Asker, Call, Work};
 use crate::event::{Ask, EventKind};
 use crate::host::{InvokeError, Shared};
@@ -78,11 +78,10 @@ impl Questions {
         let called = import.function(number);
         let called = called.ok_or(Malformed("a call of a function that it does not import"))?;
         let fits = check_values(&call.payload, &params(&called.ty))?;
-        let types = results(&called.ty);
         let deadline = within(call.deadline_ms);
         let made = fits.map(|()| {
             let caller = Caller::component(Arc::clone(&remote.card));
-            let call = (caller, Values::Sent(call.payload), deadline);
+            let call = (caller, call.payload, deadline);
             self.bindings
                 .call(&remote.host, (import, index, number), call)
         });
@@ -98,9 +97,7 @@ impl Questions {
             let work = Work::Typed(call);
             let answer = host.ask(&asker, provider, work, deadline).await;
             Told::Invoked(answer.and_then(|answer| match answer {
-                Answered::Values(values) => {
-                    Ok(values.into_bytes(&types).map_err(InvokeError::from)?)
-                }
+                Answered::Values(values) => Ok(values),
                 Answered::Bytes(_) => Err(CallError::ProviderDied), // nobody answers values so
             }))
         })

@@ -181,12 +181,20 @@ fn a_full_mailbox_refuses() {
     two.limits.mailbox = 1;
     let (one, two) = (rig.serve(peer("one", 1)), rig.serve(two));
     let spin = |ms| {
-        let (host, id) = (Arc::clone(&rig.host), two.id);
-        let command = format!("spin {ms}").into_bytes();
-        thread::spawn(move || host.workers().block_on(host.invoke(id, COMMAND, command)))
+        let (answer, answered) = mpsc::channel();
+        let call = Call {
+            caller: Caller::component(Arc::new(peer("three", 3))),
+            capability: endpoint(2),
+            payload: format!("spin {ms}").into_bytes(),
+            deadline: Instant::now() + crate::rig::DEADLINE,
+        };
+        let delivery = rig.host.deliver(two.id, call, move |result| {
+            answer.send(result).unwrap_or_default(); // only the first is waited for
+        });
+        (delivery, answered)
     };
     // One is being answered; then one waits; then there is no room.
-    let first = spin(1000);
+    let (_delivery, first) = spin(1000);
     let mut waiting = Vec::new();
     let end = Instant::now() + crate::rig::DEADLINE;
     loop {
@@ -196,8 +204,8 @@ fn a_full_mailbox_refuses() {
         }
         assert!(Instant::now() < end, "there is always room");
     }
-    assert_eq!(first.join().unwrap(), Ok(Vec::new()));
-    drop(waiting);
+    let first = first.recv_timeout(crate::rig::DEADLINE).unwrap();
+    assert_eq!(first, Ok(Vec::new()));
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub fn values_cross(rig: &Rig) {
     assert_eq!(rig.tell(&client, "bytes some bytes"), "some bytes");
     assert_eq!(rig.tell(&client, "add 4294967295"), "0");
     assert_eq!(rig.tell(&client, "all"), "all the same");
+    assert_eq!(rig.tell(&client, "stack"), "all the same");
     assert_eq!(rig.tell(&client, "fail oh"), "mine: oh");
     let who = rig.tell(&client, "who");
     assert!(who.starts_with("typed_client within "), "{who}");

@@ -1,12 +1,13 @@
 //! From bytes to values, or past them.
 
+use super::layout::number_of;
 use super::{Steps, Unfit, width};
 use crate::ctx::MAX_CALL_BYTES;
 use wasmtime::component::Val;
 use wasmtime::component::types::Type;
 
-/// Bytes in memory of the values of one call. The engine takes at most half of that out of a component, by nearly the same
-/// count; what is made of the bytes is a multiple of them, since each value has a tag and its case or field a name.
+/// Bytes in memory of the values of one call: what is made of the bytes may be a multiple of them, since each value has a
+/// tag and its case or field a name, and in a component's memory each takes as much as the largest of its type.
 const MAX_VALUES: usize = 2 * MAX_CALL_BYTES;
 
 /// What an allocation takes beside its bytes.
@@ -38,7 +39,7 @@ impl<'b> Decoder<'b> {
         }
     }
 
-    fn take(&mut self, bytes: usize) -> Result<&'b [u8], Unfit> {
+    pub(super) fn take(&mut self, bytes: usize) -> Result<&'b [u8], Unfit> {
         let (taken, rest) = self.bytes.split_at_checked(bytes).ok_or(Unfit::Malformed)?;
         self.bytes = rest;
         Ok(taken)
@@ -50,9 +51,20 @@ impl<'b> Decoder<'b> {
         Ok(array)
     }
 
-    fn number(&mut self, width: usize) -> Result<usize, Unfit> {
+    /// A number of so many bytes, 8 at most.
+    pub(super) fn wide(&mut self, width: usize) -> Result<u64, Unfit> {
         let bytes = self.take(width)?.iter().rev();
-        Ok(bytes.fold(0, |number, byte| number << 8 | usize::from(*byte)))
+        Ok(bytes.fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+
+    /// A number of so many bytes, 4 at most.
+    pub(super) fn number(&mut self, width: usize) -> Result<usize, Unfit> {
+        Ok(self.wide(width)? as usize)
+    }
+
+    pub(super) fn character(&mut self) -> Result<char, Unfit> {
+        let code = u32::from_le_bytes(self.array()?);
+        char::from_u32(code).ok_or(Unfit::Malformed)
     }
 
     /// Accounts for memory, before it is asked for.
@@ -63,11 +75,16 @@ impl<'b> Decoder<'b> {
 
     /// So many values come, which lie together.
     fn values(&mut self, count: usize) -> Result<usize, Unfit> {
+        self.values_of(count, size_of::<Val>())
+    }
+
+    /// The same of values that take so many bytes of memory each.
+    fn values_of(&mut self, count: usize, size: usize) -> Result<usize, Unfit> {
         if count > self.bytes.len() {
             return Err(Unfit::Malformed);
         }
         self.steps.take(count)?;
-        self.charge(count * size_of::<Val>() + ALLOCATION)?;
+        self.charge(count * size + ALLOCATION)?;
         Ok(count)
     }
 
@@ -82,14 +99,14 @@ impl<'b> Decoder<'b> {
         self.values(count)
     }
 
-    fn text(&mut self) -> Result<&'b str, Unfit> {
+    pub(super) fn text(&mut self) -> Result<&'b str, Unfit> {
         let length = self.number(4)?;
         let bytes = self.take(length)?;
         self.charge(length + ALLOCATION)?;
         std::str::from_utf8(bytes).map_err(|_| Unfit::Malformed)
     }
 
-    fn bit(&mut self) -> Result<bool, Unfit> {
+    pub(super) fn bit(&mut self) -> Result<bool, Unfit> {
         match self.number(1)? {
             0 => Ok(false),
             1 => Ok(true),
@@ -154,10 +171,7 @@ impl<'b> Decoder<'b> {
             Type::U64 => Val::U64(u64::from_le_bytes(self.array()?)),
             Type::Float32 => Val::Float32(f32::from_le_bytes(self.array()?)),
             Type::Float64 => Val::Float64(f64::from_le_bytes(self.array()?)),
-            Type::Char => {
-                let code = u32::from_le_bytes(self.array()?);
-                Val::Char(char::from_u32(code).ok_or(Unfit::Malformed)?)
-            }
+            Type::Char => Val::Char(self.character()?),
             _ => return Err(Unfit::Malformed), // what stays where it is, see `shape`
         })
     }
@@ -255,13 +269,10 @@ impl<'b> Decoder<'b> {
         match ty {
             Type::String => self.text().map(drop),
             Type::List(list) => {
-                let count = self.count()?;
+                let count = self.number(4)?;
                 self.skip_all(count, &list.ty(), depth)
             }
-            Type::FixedLengthList(list) => {
-                let count = self.values(list.len() as usize)?;
-                self.skip_all(count, &list.ty(), depth)
-            }
+            Type::FixedLengthList(list) => self.skip_all(list.len() as usize, &list.ty(), depth),
             Type::Map(map) => {
                 let (key, value) = (map.key(), map.value());
                 let count = self.count()?;
@@ -304,10 +315,13 @@ impl<'b> Decoder<'b> {
     }
 
     fn skip_all(&mut self, count: usize, ty: &Type, depth: usize) -> Result<(), Unfit> {
-        match ty {
-            Type::U8 => self.take(count).map(drop),
-            ty => (0..count).try_for_each(|_| self.skip(ty, depth)),
+        if let Some(width) = number_of(ty) {
+            // They stay as they are on their way into a component.
+            let count = self.values_of(count, width)?;
+            return self.take(count * width).map(drop);
         }
+        let count = self.values(count)?;
+        (0..count).try_for_each(|_| self.skip(ty, depth))
     }
 
     fn skip_boxed(&mut self, ty: Option<&Type>, depth: usize) -> Result<(), Unfit> {

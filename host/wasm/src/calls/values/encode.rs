@@ -7,7 +7,7 @@ use wasmtime::component::types::Type;
 
 pub(super) struct Encoder {
     pub(super) bytes: Vec<u8>,
-    steps: Steps,
+    pub(super) steps: Steps,
 }
 
 impl Default for Encoder {
@@ -20,7 +20,7 @@ impl Default for Encoder {
 }
 
 impl Encoder {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Unfit> {
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), Unfit> {
         self.room(bytes.len())?;
         self.bytes.extend_from_slice(bytes);
         Ok(())
@@ -34,7 +34,7 @@ impl Encoder {
     }
 
     /// A length, before as many values of a byte or more.
-    fn count(&mut self, count: usize) -> Result<(), Unfit> {
+    pub(super) fn count(&mut self, count: usize) -> Result<(), Unfit> {
         self.room(count)?;
         self.put(&(count as u32).to_le_bytes())
     }
