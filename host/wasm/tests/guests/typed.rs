@@ -168,6 +168,66 @@ fn imports_from(name: &str, ty: &str) -> Card {
     card
 }
 
+/// A component that calls `text`, in UTF-16, and `bytes` as this WebAssembly says.
+fn calls(wat: &str) -> Card {
+    let wat = format!(
+        r#"(component
+            (import "{SHAPES}" (instance $s
+                (export "text" (func (param "text" string) (result string)))
+                (export "bytes" (func (param "bytes" (list u8)) (result (list u8))))))
+            (core module $memory
+                (memory (export "memory") 1)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024)))
+            (core instance $l (instantiate $memory))
+            (alias core export $l "memory" (core memory $mem))
+            (core func $text (canon lower (func $s "text") (memory (core memory $mem))
+                (realloc (core func $l "realloc")) string-encoding=utf16))
+            (core func $bytes (canon lower (func $s "bytes") (memory (core memory $mem))
+                (realloc (core func $l "realloc"))))
+            (core module $m
+                (import "l" "memory" (memory 1))
+                (import "s" "text" (func $text (param i32 i32 i32)))
+                (import "s" "bytes" (func $bytes (param i32 i32 i32)))
+                (data (i32.const 16) "h\00\e9\00")
+                (func (export "f") {wat}))
+            (core instance $i (instantiate $m (with "l" (instance $l)) (with "s" (instance
+                (export "text" (func $text)) (export "bytes" (func $bytes))))))
+            (func $f (canon lift (core func $i "f")))
+            (export "go" (func $f)))"#
+    );
+    let mut card = card_for(pin_of(&wat::parse_str(wat).unwrap()), "wat", "go");
+    card.requires = [Capability::Wit(SHAPES.parse().unwrap())].into();
+    card
+}
+
+#[test]
+fn texts_cross_between_encodings_and_who_breaks_the_abi_traps_alone() {
+    let rig = Rig::new();
+    let provider = rig.serve(provider());
+    let same = "(call $text (i32.const 16) (i32.const 2) (i32.const 64))
+        (if (i32.ne (i32.load (i32.const 68)) (i32.const 2)) (then unreachable))
+        (if (i32.ne (i32.load (i32.load (i32.const 64))) (i32.const 0xe90068)) (then unreachable))";
+    assert_eq!(rig.run(&calls(same)), End::Exited(0));
+    let broken = [
+        "(call $bytes (i32.const 65000) (i32.const 537) (i32.const 64))",
+        "(call $bytes (i32.const -1) (i32.const -1) (i32.const 64))",
+        "(call $bytes (i32.const 0) (i32.const 1) (i32.const 65532))", // no room for the answer
+        "(call $bytes (i32.const 0) (i32.const 1) (i32.const 65))",    // nor aligned
+        "(call $bytes (i32.const 0) (i32.const 65000) (i32.const 64))", // nor for what is in it
+        "(call $text (i32.const 17) (i32.const 1) (i32.const 64))",
+        "(call $text (i32.const 65534) (i32.const 2) (i32.const 64))",
+        "(i32.store (i32.const 16) (i32.const 0xdc00)) (call $text (i32.const 16) (i32.const 1) (i32.const 64))",
+    ];
+    for wat in broken {
+        let end = rig.run(&calls(wat));
+        assert!(matches!(end, End::Trapped { .. }), "{wat}: {end:?}");
+    }
+    let within = "(call $bytes (i32.const 65000) (i32.const 536) (i32.const 64))";
+    assert_eq!(rig.run(&calls(within)), End::Exited(0));
+    rig.kill(&provider).unwrap();
+    assert_eq!(rig.end_of(&provider), End::Killed); // it lived until now
+}
+
 #[test]
 fn what_means_something_else_or_cannot_cross_is_refused_with_both_types() {
     refusals(&Rig::new());

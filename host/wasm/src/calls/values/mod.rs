@@ -130,4 +130,6 @@ fn width(cases: usize) -> usize {
 }
 
 #[cfg(test)]
+mod direct_tests;
+#[cfg(test)]
 mod tests;

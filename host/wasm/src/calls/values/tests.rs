@@ -30,14 +30,14 @@ const TYPES: &str = r#"(component (import "t:t/t@1.0.0" (instance
     (export "names" (func (param "l" (list $named)))))))"#;
 
 /// Types of the parameters of a function of these.
-struct Types(Component);
+pub(super) struct Types(pub(super) Component);
 
 impl Types {
     fn new() -> Types {
         Types::parse(TYPES)
     }
 
-    fn parse(text: &str) -> Types {
+    pub(super) fn parse(text: &str) -> Types {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::create(folder.path().join("store")).unwrap();
         let engine = arje_engine::engine().unwrap();
