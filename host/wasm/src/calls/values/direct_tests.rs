@@ -6,11 +6,15 @@ use super::*;
 use wasmtime::component::{Component, Func, Instance, Linker};
 use wasmtime::{Engine, Store};
 
+/// How many of the first types are one number of 32 bits on the stack.
+const SINGLE: usize = 7;
+
 /// A component whose functions return whatever lies at a place of its memory, by these types, and take lists of them.
 const TYPES: &[&str] = &[
     "bool",
     "char",
     "u8",
+    "s8",
     "s16",
     "$colour",
     "$rights",
@@ -36,6 +40,9 @@ const TYPES: &[&str] = &[
 ];
 
 fn component() -> Component {
+    let single = TYPES[..SINGLE].iter().enumerate().map(|(n, ty)| {
+        format!(r#"(func (export "keep{n}") (param "v" {ty}) (canon lift (core func $i "keep")))"#)
+    });
     let functions: String = TYPES
         .iter()
         .enumerate()
@@ -46,6 +53,7 @@ fn component() -> Component {
                        (canon lift (core func $i "leave") (memory (core memory $m)) (realloc (core func $i "realloc"))))"#
             )
         })
+        .chain(single)
         .collect();
     Types::parse(&format!(
         r#"(component
@@ -61,6 +69,7 @@ fn component() -> Component {
             (func (export "leave") (param i32 i32)
                 (i32.store (i32.const 0) (local.get 0))
                 (i32.store (i32.const 4) (local.get 1)))
+            (func (export "keep") (param i32) (i32.store (i32.const 0) (local.get 0)))
             (func (export "fill") (param i32 i32)
                 (memory.copy (i32.const 0) (local.get 0) (local.get 1)))
             (func (export "all") (result i32)
@@ -151,6 +160,9 @@ impl Life {
     }
 }
 
+/// A way to call a function.
+type Call = fn(&mut Life, &str, &[u8]) -> Result<Vec<u8>, String>;
+
 /// A generator of numbers (splitmix64).
 struct Random(u64);
 
@@ -195,7 +207,7 @@ fn what_is_taken_and_given_is_what_the_engine_makes_of_it() {
             };
             let at = (at as u32).to_le_bytes();
             let context = format!("seed {seed}, {ty} at {at:?}");
-            let get = |way: fn(&mut Life, &str, &[u8]) -> Result<Vec<u8>, String>| {
+            let get = |way: Call| {
                 let mut life = Life::new(&engine, &component);
                 life.fill(&memory);
                 way(&mut life, &format!("get{n}"), &at)
@@ -213,10 +225,15 @@ fn what_is_taken_and_given_is_what_the_engine_makes_of_it() {
             };
             taken[n] += 1;
             let twice = [&2_u32.to_le_bytes()[..], &value, &value].concat();
-            let put = |way: fn(&mut Life, &str, &[u8]) -> Result<Vec<u8>, String>| {
+            let put = |way: Call| -> Result<Vec<u8>, String> {
                 let mut life = Life::new(&engine, &component);
                 way(&mut life, &format!("put{n}"), &twice)?;
-                life.direct("all", &[])
+                let mut memory = life.direct("all", &[])?;
+                if n < SINGLE {
+                    way(&mut life, &format!("keep{n}"), &value)?;
+                }
+                memory.extend(life.direct("all", &[])?);
+                Ok(memory)
             };
             match (put(Life::direct), put(Life::by_vals)) {
                 (Ok(one), Ok(other)) => assert!(one == other, "{context}"),
