@@ -81,7 +81,7 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+            .map_err(|error| errno_of(&error))?;
         // Nobody has reaped it, so the number is its own.
         let process = pidfd_open(Pid::from_raw(child.id().cast_signed()))?;
         Ok(Server {
@@ -95,6 +95,11 @@ impl Server {
     /// # Errors
     /// See [`NoChild`]. Only after [`NoChild::Refused`] this server makes more.
     pub(crate) fn spawn(&self, start: &Start<'_>) -> Result<(Pid, OwnedFd), NoChild> {
+        // Room for the descriptor that holds the child, before there is one: a start that fails for want of it fails whole.
+        let room = self
+            .socket
+            .try_clone()
+            .map_err(|error| NoChild::Refused(errno_of(&error)))?;
         self.request(start).map_err(|errno| match errno {
             Errno::EPIPE => NoChild::Gone,
             other => NoChild::Refused(other),
@@ -108,9 +113,10 @@ impl Server {
             return Err(NoChild::Refused(Errno::from_raw(-answer)));
         }
         let pid = Pid::from_raw(answer);
+        drop(room);
         // The number cannot be another process's: only the caller reaps, and it does not yet.
         let pidfd = pidfd_open(pid).map_err(|errno| {
-            // Its end will be that of nobody.
+            // Another thread was faster. Its end will be that of nobody.
             let _ = nix::sys::signal::kill(pid, Signal::SIGKILL);
             NoChild::Refused(errno)
         })?;
@@ -165,6 +171,10 @@ impl Server {
             Ok(WaitStatus::Stopped(..))
         )
     }
+}
+
+fn errno_of(error: &std::io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
 impl Drop for Server {
