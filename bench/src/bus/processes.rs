@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Barrier;
+use std::sync::{Barrier, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -139,6 +139,8 @@ pub(super) fn at_once<C: Send>(
     work: &(impl Fn(&mut C, u16) -> Result<(), Error> + Sync),
 ) -> Result<Samples, Error> {
     let gate = &Barrier::new(clients.len() + 1);
+    // When each began and ended a round, by its own thread: the one that waits for them may run late.
+    let times = &Mutex::new(Vec::new());
     let calls = row * clients.len() as u32;
     thread::scope(|scope| {
         let working: Vec<_> = clients
@@ -150,7 +152,11 @@ pub(super) fn at_once<C: Send>(
                     for _ in 0..=rounds {
                         gate.wait();
                         // One that failed goes on to meet the others, and does nothing else.
+                        let begin = Instant::now();
                         outcome = outcome.and_then(|()| work(&mut client, n));
+                        let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+                        times.push((begin, Instant::now()));
+                        drop(times);
                         gate.wait();
                     }
                     outcome
@@ -160,11 +166,14 @@ pub(super) fn at_once<C: Send>(
         let mut samples = Samples::default();
         for round in 0..=rounds {
             gate.wait();
-            let begin = Instant::now();
             gate.wait();
+            let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+            let begin = times.iter().map(|(begin, _)| *begin).min();
+            let end = times.iter().map(|(_, end)| *end).max();
+            times.clear();
             // The first one finds nothing prepared.
-            if round > 0 {
-                samples.push(begin.elapsed() / calls);
+            if let (1.., Some(begin), Some(end)) = (round, begin, end) {
+                samples.push((end - begin) / calls);
             }
         }
         for it in working {
