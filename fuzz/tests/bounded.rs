@@ -55,5 +55,5 @@ macro_rules! bounded {
 }
 
 bounded! {
-    card_json card_toml bus_frames bus_server worker_wire component store_index notify
+    card_json card_toml bus_frames bus_server worker_wire typed_values component store_index notify
 }

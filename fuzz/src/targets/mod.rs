@@ -6,6 +6,7 @@ mod card;
 mod component;
 mod notify;
 mod store_index;
+mod typed_values;
 mod worker_wire;
 
 /// Something that reads bytes from strangers.
@@ -95,6 +96,15 @@ pub const ALL: &[Target] = &[
         also: &[],
         longest: USUAL,
         runs: 200_000,
+    },
+    Target {
+        name: "typed_values",
+        about: "values of typed calls, which a worker sends: bytes by the types of a function",
+        check: typed_values::check,
+        seeds: typed_values::seeds,
+        also: &[],
+        longest: USUAL,
+        runs: 100_000,
     },
     Target {
         name: "component",

@@ -29,6 +29,8 @@ mod control;
 mod ctx;
 mod event;
 mod exports;
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod iface;
 mod lane;

@@ -1,0 +1,2 @@
+#![no_main]
+arje_fuzz::fuzz!();
