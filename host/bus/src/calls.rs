@@ -1,6 +1,6 @@
 //! [`Calls`]: which calls wait for which process's answer. Pure: it knows no sockets and no clock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use arje_card::{Capability, Id};
 
@@ -17,26 +17,61 @@ pub struct Pending<W> {
     pub connection: u64,
     /// Under which capability it was asked.
     pub capability: Capability,
-    /// The connection on which it was asked; none for a component.
-    pub caller: Option<u64>,
+    /// Where it was asked.
+    pub caller: Asked,
     /// When the caller gives up, in milliseconds on the clock of whoever calls [`Calls::expire`].
     pub deadline: u64,
     /// Whoever waits for the answer.
     pub waiter: W,
 }
 
+/// Where a call was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    /// On this connection.
+    On(u64),
+    /// By the component of this Ente, which has none.
+    By(Id),
+}
+
+/// By what a call is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    /// Who is to answer.
+    Provider(Id),
+    /// Where the answer is to come.
+    Connection(u64),
+    /// Where it was asked.
+    Caller(Asked),
+    /// When its caller gives up. The last: whatever comes after a time is due later.
+    Deadline(u64),
+}
+
+/// The smallest and the largest id.
+const FIRST: CallId = CallId([0; 16]);
+const LAST: CallId = CallId([u8::MAX; 16]);
+
 /// The calls that wait. Each ends exactly once: it is answered, its deadline passes, its provider ends or takes the
-/// capability back, its connection closes, or its caller goes away.
-///
-/// One table, and whoever looks for several goes through all of it: some hundred at most, unless many providers are
-/// stuck, and [`MAX_CALLS`] take a tenth of a millisecond.
+/// capability back, its connection closes, or its caller goes away. What that costs follows from how many calls it
+/// concerns, and not from how many there are.
 #[derive(Debug)]
 pub struct Calls<W> {
     pending: HashMap<CallId, Pending<W>>,
     /// How many each provider has.
     counts: HashMap<Id, usize>,
-    /// No deadline comes before this one.
-    earliest: Option<u64>,
+    /// Each call under each of its keys.
+    index: BTreeSet<(Key, CallId)>,
+}
+
+impl<W> Pending<W> {
+    fn keys(&self) -> [Key; 4] {
+        [
+            Key::Provider(self.provider),
+            Key::Connection(self.connection),
+            Key::Caller(self.caller),
+            Key::Deadline(self.deadline),
+        ]
+    }
 }
 
 impl<W> Default for Calls<W> {
@@ -44,7 +79,7 @@ impl<W> Default for Calls<W> {
         Self {
             pending: HashMap::new(),
             counts: HashMap::new(),
-            earliest: None,
+            index: BTreeSet::new(),
         }
     }
 }
@@ -78,8 +113,7 @@ impl<W> Calls<W> {
     /// Takes in a call that is about to be sent. A caller has looked for [`room`](Self::room) before, and made the id
     /// of random bytes.
     pub fn insert(&mut self, id: CallId, call: Pending<W>) {
-        let deadline = call.deadline;
-        self.earliest = Some(self.earliest.map_or(deadline, |at| at.min(deadline)));
+        self.index.extend(call.keys().map(|key| (key, id)));
         *self.counts.entry(call.provider).or_default() += 1;
         self.pending.insert(id, call);
     }
@@ -91,67 +125,74 @@ impl<W> Calls<W> {
         self.take(id)
     }
 
-    /// When [`expire`](Self::expire) is to be called: at the earliest deadline, or before, where whoever had it is
-    /// answered already.
+    /// When [`expire`](Self::expire) is to be called.
     #[must_use]
-    pub const fn next_deadline(&self) -> Option<u64> {
-        self.earliest
+    pub fn next_deadline(&self) -> Option<u64> {
+        let first = (Key::Deadline(0), FIRST);
+        match self.index.range(first..).next() {
+            Some((Key::Deadline(at), _)) => Some(*at),
+            _ => None,
+        }
     }
 
     /// Ends the calls whose deadlines have passed.
     pub fn expire(&mut self, now: u64) -> Vec<W> {
-        if self.earliest.is_none_or(|at| at > now) {
-            return Vec::new();
-        }
-        let ended = self.end(|call| call.deadline <= now);
-        self.earliest = self.pending.values().map(|call| call.deadline).min();
-        ended
+        self.end(Key::Deadline(0), Key::Deadline(now), |_| true)
     }
 
     /// A connection is closed: ends the calls that were sent there, and forgets those that were asked there. The
     /// waiters of the former.
     pub fn disconnected(&mut self, connection: u64) -> Vec<W> {
-        drop(self.end(|call| call.caller == Some(connection)));
+        let asked = Key::Caller(Asked::On(connection));
+        drop(self.end(asked, asked, |_| true));
         self.unanswerable(connection)
     }
 
     /// Nothing more comes from a connection, which may still take answers: ends the calls that were sent there.
     pub fn unanswerable(&mut self, connection: u64) -> Vec<W> {
-        self.end(|call| call.connection == connection)
+        let sent = Key::Connection(connection);
+        self.end(sent, sent, |_| true)
     }
 
     /// A provider no longer serves this capability: ends the calls that it was sent under it, or under an older
     /// version that it stood in for.
     pub fn withdraw(&mut self, provider: Id, capability: &Capability) -> Vec<W> {
-        self.end(|call| call.provider == provider && capability.satisfies(&call.capability))
+        let its = Key::Provider(provider);
+        self.end(its, its, |call| capability.satisfies(&call.capability))
     }
 
     /// A provider's life is over: ends all calls that it was sent.
     pub fn ended(&mut self, provider: Id) -> Vec<W> {
-        self.end(|call| call.provider == provider)
+        let its = Key::Provider(provider);
+        self.end(its, its, |_| true)
     }
 
-    /// Forgets the calls that these waiters no longer wait for.
-    pub fn forget(&mut self, is_gone: impl Fn(&W) -> bool) {
-        drop(self.end(|call| is_gone(&call.waiter)));
+    /// Forgets the calls of this Ente's component whose waiters no longer wait for them.
+    pub fn forget(&mut self, ente: Id, is_gone: impl Fn(&W) -> bool) {
+        let its = Key::Caller(Asked::By(ente));
+        drop(self.end(its, its, |call| is_gone(&call.waiter)));
     }
 
-    fn end(&mut self, which: impl Fn(&Pending<W>) -> bool) -> Vec<W> {
-        let ids = self.pending.iter().filter(|(_, call)| which(call));
-        let ids: Vec<CallId> = ids.map(|(id, _)| *id).collect();
+    /// Ends those of the calls from one key to another for which this holds.
+    fn end(&mut self, from: Key, to: Key, which: impl Fn(&Pending<W>) -> bool) -> Vec<W> {
+        let found = self.index.range((from, FIRST)..=(to, LAST));
+        let ids: Vec<CallId> = found
+            .filter(|(_, id)| self.pending.get(id).is_some_and(&which))
+            .map(|(_, id)| *id)
+            .collect();
         ids.into_iter().filter_map(|id| self.take(id)).collect()
     }
 
     fn take(&mut self, id: CallId) -> Option<W> {
         let call = self.pending.remove(&id)?;
+        for key in call.keys() {
+            self.index.remove(&(key, id));
+        }
         if let Some(count) = self.counts.get_mut(&call.provider) {
             *count -= 1;
             if *count == 0 {
                 self.counts.remove(&call.provider);
             }
-        }
-        if self.pending.is_empty() {
-            self.earliest = None;
         }
         Some(call.waiter)
     }

@@ -29,7 +29,7 @@ pub use calling::{
     Announce, Answer, Call, CallFrom, CallId, CallOrigin, Invoke, Invoked, Process,
     UpdateCapabilities,
 };
-pub use calls::{Calls, Pending};
+pub use calls::{Asked, Calls, Pending};
 pub use client::{Client, ClientError};
 pub use error::{BusError, ErrorCode};
 pub use event::{Event, Happening};

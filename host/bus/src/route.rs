@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 use arje_card::{Capability, Id, Priority};
 
@@ -37,6 +37,8 @@ pub struct Routes {
 #[derive(Debug, Default)]
 struct Table {
     by_capability: HashMap<Capability, Providers>,
+    /// What each of them provides.
+    by_provider: HashMap<Id, HashSet<Capability>>,
     /// Processes that take calls.
     reached: HashSet<Id>,
 }
@@ -78,9 +80,36 @@ impl Providers {
 }
 
 impl Table {
+    fn provide(&mut self, capability: Capability, provider: Provider) {
+        let its = self.by_provider.entry(provider.id).or_default();
+        its.insert(capability.clone());
+        let providers = self.by_capability.entry(capability).or_default();
+        providers.list.retain(|known| known.id != provider.id);
+        providers.list.push(provider);
+        providers.sort(&self.reached);
+    }
+
+    fn withdraw(&mut self, capability: &Capability, by: Id) {
+        if let Some(its) = self.by_provider.get_mut(&by) {
+            its.remove(capability);
+            if its.is_empty() {
+                self.by_provider.remove(&by);
+            }
+        }
+        let Some(providers) = self.by_capability.get_mut(capability) else {
+            return;
+        };
+        providers.list.retain(|known| known.id != by);
+        providers.sort(&self.reached);
+        if providers.list.is_empty() {
+            self.by_capability.remove(capability);
+        }
+    }
+
+    /// Sorts anew wherever this one is in a list.
     fn sort_those_of(&mut self, id: Id) {
-        for providers in self.by_capability.values_mut() {
-            if providers.list.iter().any(|provider| provider.id == id) {
+        for capability in self.by_provider.get(&id).into_iter().flatten() {
+            if let Some(providers) = self.by_capability.get_mut(capability) {
                 providers.sort(&self.reached);
             }
         }
@@ -96,38 +125,17 @@ impl Routes {
 
     /// From now on calls to this capability may go to this provider.
     pub fn provide(&self, capability: Capability, provider: Provider) {
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let Table {
-            by_capability,
-            reached,
-        } = &mut *table;
-        let providers = by_capability.entry(capability).or_default();
-        providers.list.retain(|known| known.id != provider.id);
-        providers.list.push(provider);
-        providers.sort(reached);
+        self.write().provide(capability, provider);
     }
 
     /// From now on calls to this capability may no longer go to this Ente.
     pub fn withdraw(&self, capability: &Capability, by: Id) {
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let Table {
-            by_capability,
-            reached,
-        } = &mut *table;
-        let Some(providers) = by_capability.get_mut(capability) else {
-            return;
-        };
-        providers.list.retain(|known| known.id != by);
-        providers.sort(reached);
-        if providers.list.is_empty() {
-            by_capability.remove(capability);
-        }
+        self.write().withdraw(capability, by);
     }
 
-    /// A process takes calls from now on, or no longer: whoever calls is not sent to one that does not. Seldom, so the
-    /// whole table is gone through.
+    /// A process takes calls from now on, or no longer: whoever calls is not sent to one that does not.
     pub fn reach(&self, process: Id, takes_calls: bool) {
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.write();
         let changed = match takes_calls {
             true => table.reached.insert(process),
             false => table.reached.remove(&process),
@@ -135,6 +143,11 @@ impl Routes {
         if changed {
             table.sort_those_of(process);
         }
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Table> {
+        // Every list is put in order whenever it changes.
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who is to answer the next call to this capability. A typed service is also served by a newer compatible
@@ -238,6 +251,44 @@ mod tests {
         assert_eq!([asked(), asked()], [Some(of(1)); 2]);
         routes.withdraw(&Capability::Journal, of(1));
         assert_eq!(asked(), Some(of(3)));
+    }
+
+    #[test]
+    fn one_that_comes_or_goes_concerns_no_list_but_its_own() {
+        let routes = Routes::new();
+        let [one, other] = [1, 2].map(|number| Provider {
+            place: Place::Process,
+            ..provider(number, Priority::Normal)
+        });
+        routes.provide(Capability::Journal, one);
+        routes.provide(Capability::Power, one);
+        routes.provide(Capability::Spawn, other);
+        let resolves = |capability| routes.resolve(&capability).is_some();
+        // A list that nobody has put in order is known by that.
+        let untouched = usize::MAX;
+        let first = |capability| routes.write().by_capability[&capability].first;
+        let spoil = || {
+            let mut table = routes.write();
+            table
+                .by_capability
+                .get_mut(&Capability::Spawn)
+                .unwrap()
+                .first = untouched;
+        };
+        spoil();
+        routes.reach(one.id, true);
+        assert!(resolves(Capability::Journal) && resolves(Capability::Power));
+        assert_eq!(first(Capability::Spawn), untouched);
+        routes.withdraw(&Capability::Power, one.id);
+        routes.reach(one.id, false);
+        assert!(!resolves(Capability::Journal) && !resolves(Capability::Power));
+        assert_eq!(first(Capability::Spawn), untouched);
+        routes.reach(other.id, true);
+        assert_eq!(first(Capability::Spawn), 1);
+        // Nothing is kept of those who provide nothing.
+        routes.withdraw(&Capability::Journal, one.id);
+        routes.withdraw(&Capability::Spawn, other.id);
+        assert!(routes.write().by_provider.is_empty() && routes.write().by_capability.is_empty());
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::connection::{Connection, Stage};
 use super::limits::MAX_INVOKES;
 use super::{Bus, Response};
 use arje_bus::{
-    Answer, BusError, Call, CallError, CallFrom, CallId, DEFAULT_DEADLINE, ErrorCode, Invoked,
-    Origin, Pending,
+    Answer, Asked, BusError, Call, CallError, CallFrom, CallId, DEFAULT_DEADLINE, ErrorCode,
+    Invoked, Origin, Pending,
     limits::{MAX_DEADLINE_MS, MAX_FRAME},
 };
 use arje_card::{Capability, Card, Id};
@@ -156,9 +156,9 @@ impl Bus {
         }
     }
 
-    /// Forgets calls of components that have ended.
-    pub fn askers_ended(&mut self) {
-        self.calls.forget(|waiter| match waiter {
+    /// A component of this Ente has ended, or one that was to take its place: forgets what it asked.
+    pub fn asker_ended(&mut self, id: Id) {
+        self.calls.forget(id, |waiter| match waiter {
             Waiter::Component(asking) => asking.is_gone(),
             Waiter::Peer { .. } => false,
         });
@@ -196,6 +196,7 @@ impl Bus {
         let mailbox = to.card.limits.mailbox as usize;
         let room = self.calls.room(id, mailbox);
         let size = question.payload.len();
+        let by = question.caller.card.as_ref().map(|card| card.id);
         // Then there is still room for what answers its own requests.
         let (owner, more) = (connection.caller.owner(), size + MAX_FRAME);
         let fits = self
@@ -219,8 +220,8 @@ impl Bus {
                 connection: token,
                 capability: question.capability,
                 caller: match waiter {
-                    Waiter::Peer { token, .. } => Some(token),
-                    Waiter::Component(_) => None,
+                    Waiter::Peer { token, .. } => Asked::On(token),
+                    Waiter::Component(_) => Asked::By(by.unwrap_or(Id::NIL)),
                 },
                 deadline: question.deadline.0,
                 waiter,

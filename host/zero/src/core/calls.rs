@@ -65,13 +65,13 @@ impl Core {
     /// An incarnation has ended: if it was a component's, what it asked of processes is forgotten, and it hears of nothing.
     pub(super) fn asks_no_more(&mut self, who: Who) {
         let card = self.supervisor.card(who.id);
-        // Nobody else asks in this way, and all calls that wait are looked at.
+        // Nobody else asks in this way.
         if card.is_some_and(|card| !matches!(card.payload, Payload::Wasm(_))) {
             return;
         }
         self.hears_no_more(who);
         if let Some(bus) = &mut self.bus {
-            bus.askers_ended();
+            bus.asker_ended(who.id);
         }
     }
 

@@ -32,10 +32,11 @@ fn a_component_that_has_ended_gives_its_places_back() {
         let waiter = Waiter::Component(Box::new(Component(Arc::clone(who))));
         served.place(vec![], waiter);
     }
-    served.rig.bus.askers_ended();
+    let asker = Id::NIL; // the caller of these has no Card
+    served.rig.bus.asker_ended(asker);
     assert_eq!(served.rig.bus.calls.len(), MAILBOX as usize);
     ended.store(true, Ordering::Relaxed);
-    served.rig.bus.askers_ended();
+    served.rig.bus.asker_ended(asker);
     assert_eq!(served.rig.bus.calls.len(), 1, "that of the one that lives");
     let (mut caller, token) = connect(&mut served.rig, user(1000));
     served.call(token, 1, vec![]).unwrap();
