@@ -79,8 +79,12 @@ fn the_system_cpio_reads_it_too() {
     {
         Ok(child) => child,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!(
-                "no cpio program here; the reader of this test file has checked the same bytes"
+            // What a test prints is shown of those alone that fail.
+            let why =
+                "no cpio program here; the reader of this test file has checked the same bytes";
+            let _ = writeln!(
+                std::io::stderr(),
+                "test the_system_cpio_reads_it_too ... ignored, {why}"
             );
             return;
         }

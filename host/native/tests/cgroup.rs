@@ -15,18 +15,18 @@ use std::os::fd::{AsFd, OwnedFd};
 use arje_card::{Card, Cgroup, Id};
 use arje_native::cgroup::{CgroupTree, Controllers, Leaf, Place};
 use arje_native::{ExitStatus, StartRequest, Started};
-use common::{card, end, launcher};
+use common::{card, end, ignored, launcher};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
 
-/// A subtree for one test, or `None` with a word on the console.
+/// A subtree for one test, or `None` with a word why not.
 fn tree(test: u32) -> Option<CgroupTree> {
     let name = format!("arje-test-{}-{test}", std::process::id());
     match CgroupTree::open(&name, Controllers::AsTheyAre) {
         Ok(tree) => Some(tree),
         Err(error) => {
-            eprintln!("not tried here: {error}");
+            ignored(error);
             None
         }
     }

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use arje_card::{Card, Credential, Filesystem, RunAs};
 use arje_native::{ExecOutcome, ExitStatus, StartRequest};
-use common::{card, end, failure, launcher, outcome, payload, read_all};
+use common::{card, end, failure, ignored, launcher, outcome, payload, read_all};
 use nix::fcntl::OFlag;
 use nix::unistd::{geteuid, pipe2};
 use tempfile::TempDir;
@@ -64,7 +64,7 @@ fn with(mut card: Card, folder: &TempDir, names: &[&str]) -> Card {
 
 fn folder() -> Option<TempDir> {
     if !geteuid().is_root() {
-        println!("only user 0 can hand over credentials");
+        ignored("only user 0 can hand over credentials");
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -121,7 +121,7 @@ fn whoever_may_read_no_files_reads_its_credentials() {
     let mut card = with(cat, &folder, &["password"]);
     card.permissions.filesystem = Filesystem::None;
     if let Err(reasons) = arje_native::enforceable(&card) {
-        println!("not on this kernel: {reasons:?}");
+        ignored(format!("not on this kernel: {reasons:?}"));
         return;
     }
     let text = run(&card, &[], Some(&mount_point));

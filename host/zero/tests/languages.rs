@@ -10,7 +10,7 @@ mod common;
 
 use arje_guest_artifacts::guest;
 use arje_store::Sha256;
-use common::{Dev, command, folder};
+use common::{Dev, command, folder, ignored};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ fn build_sh(arguments: &[&str]) -> Output {
 fn joins_the_typed_service(language: &str, said: &str) {
     let tool = build_sh(&["check", language]);
     if !tool.status.success() {
-        eprintln!("skipped: {}", String::from_utf8_lossy(&tool.stderr).trim());
+        ignored(String::from_utf8_lossy(&tool.stderr).trim());
         return;
     }
     let folder = folder();

@@ -6,7 +6,7 @@ mod common;
 
 use arje_bus::{CallError, Client};
 use arje_card::{Capability, InterfaceId};
-use common::{Dev, card, folder};
+use common::{Dev, card, folder, ignored};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -204,7 +204,7 @@ fn components_with_and_without_a_body_call_each_other() {
 fn is_root() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
-        eprintln!("skipped: only root can confine processes");
+        ignored("only user 0 can confine processes");
     }
     root
 }

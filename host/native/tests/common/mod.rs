@@ -5,7 +5,7 @@
 )]
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +22,14 @@ use nix::sys::wait::{WaitStatus, waitpid};
 
 /// A hang is a failure; this only bounds how long it takes to notice one.
 const DEADLINE_MS: u16 = 60_000;
+
+/// Says that a test has nothing to try here, and why: to standard error itself, since what a test prints is shown of those
+/// alone that fail.
+pub fn ignored(why: impl std::fmt::Display) {
+    let current = std::thread::current();
+    let name = current.name().unwrap_or("?");
+    let _ = writeln!(std::io::stderr(), "test {name} ... ignored, {why}");
+}
 
 /// The executor: `ARJE_ENTE_SPAWN`, or built here once, in its own profile and target directory.
 pub fn executor() -> &'static Path {

@@ -7,7 +7,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,6 +18,14 @@ use tempfile::TempDir;
 
 /// A hang is a failure; this only bounds how long it takes to notice one.
 pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Says that a test has nothing to try here, and why: to standard error itself, since what a test prints is shown of those
+/// alone that fail.
+pub fn ignored(why: impl std::fmt::Display) {
+    let current = thread::current();
+    let name = current.name().unwrap_or("?");
+    let _ = writeln!(std::io::stderr(), "test {name} ... ignored, {why}");
+}
 
 /// A running instance, and what it prints.
 pub struct Dev {
