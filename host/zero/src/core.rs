@@ -1,11 +1,14 @@
 //! The core loop: one thread that reaps, keeps time, asks the supervisor and carries out what it
 //! says. It waits in one place only, and never for anybody in particular.
 
+mod brought;
 mod bus;
 mod calls;
 mod coming_up;
+mod components;
 mod deploy;
 mod handover;
+mod hearers;
 mod invoke;
 mod leaving;
 mod notify;
@@ -17,7 +20,7 @@ mod tend;
 
 pub use resume::{Beginning, Left};
 
-use crate::bodies::{Bodies, FromWasm, News};
+use crate::bodies::{Bodies, News};
 use crate::bus::Bus;
 use crate::console::Console;
 use crate::crash::Crash;
@@ -33,7 +36,6 @@ use arje_native::cgroup::Support;
 use arje_supervisor::{
     Action, Cause, Event, EventKind, Millis, Refusal, Report, State, Supervisor,
 };
-use arje_wasm::{Ask, Wish};
 use coming_up::ComingUp;
 use deploy::Deployment;
 use invoke::Answered;
@@ -48,9 +50,6 @@ const MOMENT_MS: u8 = 1;
 
 /// Signals taken in one turn: children that end faster than they are reaped would keep the loop here for ever.
 const SIGNAL_BATCH: usize = 4;
-
-/// Events of components taken in one turn, so that a busy one cannot keep the loop from reaping.
-const WASM_BATCH: usize = 256;
 
 /// What the loop was made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,9 +123,9 @@ pub struct Core {
     /// Deployments under way: one for each Ente at most.
     deployments: HashMap<Id, Deployment>,
     /// Components that hear of events.
-    hearers: tend::Hearers,
+    hearers: hearers::Hearers,
     /// Cards that came later.
-    brought: spawn::Brought,
+    brought: brought::Brought,
 }
 
 impl Core {
@@ -167,8 +166,8 @@ impl Core {
             moving: None,
             generation: 0,
             deployments: HashMap::new(),
-            hearers: tend::Hearers::default(),
-            brought: spawn::Brought::default(),
+            hearers: hearers::Hearers::default(),
+            brought: brought::Brought::default(),
         }
     }
 
@@ -212,6 +211,7 @@ impl Core {
             self.flush_bus();
             self.on_time(Instant::now());
             self.arm()?;
+            self.begin_turn_of_bus();
             for ready in self.wait()? {
                 self.serve(ready);
             }
@@ -312,31 +312,6 @@ impl Core {
                 }
             }
         }
-    }
-
-    fn take_wasm_events(&mut self) {
-        for _ in 0..WASM_BATCH {
-            match self.bodies.next_wasm() {
-                Some(FromWasm::News(news)) => self.tell(news),
-                Some(FromWasm::Asks(who, ask)) => {
-                    let takes_long = matches!(
-                        &ask,
-                        Ask::Tend {
-                            wish: Wish::Spawn(_),
-                            ..
-                        }
-                    );
-                    self.answer_component(who, ask);
-                    if takes_long {
-                        break; // a Card of 1 MiB may be milliseconds of work
-                    }
-                }
-                Some(FromWasm::TookOver(who, paused)) => self.took_over(who, paused),
-                None => return,
-            }
-        }
-        // There may be more; come back after everybody else had a turn.
-        self.poller.wake_handle().wake();
     }
 
     fn take_device_changes(&mut self) {

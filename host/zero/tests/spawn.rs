@@ -36,6 +36,7 @@ struct System {
     dev: Dev,
     client: Client,
     cards: PathBuf,
+    socket: PathBuf,
 }
 
 fn start(folder: TempDir, genesis: &[Value]) -> System {
@@ -47,11 +48,17 @@ fn start(folder: TempDir, genesis: &[Value]) -> System {
         command.env("ARJE_CARDS_DIR", &cards);
     });
     dev.wait("the seed is up");
-    let mut client = Client::connect(&run.join("ente-bus.sock")).unwrap();
+    let socket = run.join("ente-bus.sock");
+    let mut client = Client::connect(&socket).unwrap();
     client
         .request(Request::Subscribe(Subscribe::default()))
         .unwrap();
-    System { dev, client, cards }
+    System {
+        dev,
+        client,
+        cards,
+        socket,
+    }
 }
 
 impl System {
@@ -171,6 +178,35 @@ fn a_card_that_cannot_be_is_refused_as_a_whole_with_all_that_is_wrong() {
     system.wait_ready("tree");
     assert!(UnixStream::connect(&free).is_ok());
     system.dev.stop();
+}
+
+/// Containers, each as long a text as one frame takes.
+fn long(number: u32, bytes: usize) -> Request {
+    let label = format!("long-{number}");
+    let mut card = common::card(&label, json!("Virtual"), json!("Delegate")).to_string();
+    card.push_str(&" ".repeat(bytes - card.len()));
+    Request::RunCard(RunCard { card })
+}
+
+#[test]
+fn a_new_image_knows_how_much_everybody_has_brought() {
+    const LONGEST: usize = (1 << 20) - 4096;
+    let mut system = start(folder(), &[sleeper("stays")]);
+    // 16 MiB are the most; 64 KiB of it are left then.
+    for number in 0..16 {
+        outcome(system.client.request(long(number, LONGEST))).unwrap();
+    }
+    outcome(system.client.request(Request::Reexec)).unwrap();
+    system.dev.wait("reexec: image 1 took over");
+    let mut client = Client::connect(&system.socket).unwrap();
+    let (code, text) = outcome(client.request(long(16, 80 << 10))).unwrap_err();
+    assert_eq!(code, ErrorCode::Busy, "{text}");
+    outcome(client.request(long(17, 40 << 10))).unwrap();
+    // Also of what is forgotten then.
+    let target = Target::Label("long-0".into());
+    outcome(client.request(Request::Remove(target))).unwrap();
+    outcome(client.request(long(18, LONGEST))).unwrap();
+    assert!(system.dev.stop().0);
 }
 
 #[test]

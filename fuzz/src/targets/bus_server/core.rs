@@ -4,8 +4,8 @@ mod lives;
 
 use super::client::Client;
 use crate::bus::{
-    Bus, Caller, Decision, Destination, Incoming, Member, Question, REQUEST_BATCH, Running, Task,
-    View, Waiter, deadline, may_spawn, route,
+    Bus, Caller, Decision, Destination, Incoming, Member, Question, Running, Task, View, Waiter,
+    deadline, may_spawn, route,
 };
 use crate::console::Console;
 use crate::logs::Logs;
@@ -171,10 +171,8 @@ impl Core {
                 }
             }
         }
-        for _ in 0..REQUEST_BATCH {
-            let Some(incoming) = self.bus.next_request(self.now, &mut poller) else {
-                break;
-            };
+        self.bus.begin_turn();
+        while let Some(incoming) = self.bus.next_request(self.now, &mut poller) {
             crate::drive::count(1);
             self.answer(incoming);
         }

@@ -3,6 +3,7 @@
 use arje_bus::{BusError, ErrorCode, IPC_NAME, Identity, Rights};
 use arje_card::{Capability, Card, Filesystem, Id, Networking, Payload};
 use arje_supervisor::{Incarnation, Supervisor};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A peer, as the kernel told of it when it connected.
@@ -28,7 +29,7 @@ pub struct Member {
 }
 
 /// On whose account a connection goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Owner {
     /// An Ente's.
     Ente(Id),

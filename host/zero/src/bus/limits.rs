@@ -47,6 +47,10 @@ pub const ACCEPT_BATCH: usize = 32;
 /// Requests answered in one turn, over all connections.
 pub const REQUEST_BATCH: usize = 64;
 
+/// Bytes of Cards after which a turn is over: to read and to check a Card of this length takes less than a millisecond,
+/// the longest one 16 times as much, and 64 of those would keep everybody waiting for a second.
+pub const CARD_BATCH: usize = 64 * 1024;
+
 /// Parts of logs sent to one connection in one turn.
 pub const LOG_PARTS: usize = 4;
 

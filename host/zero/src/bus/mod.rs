@@ -20,12 +20,12 @@ mod router;
 mod spawn;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod view;
 
 pub use caller::{Caller, Member, Owner};
 pub use calls::{Asking, Destination, Outcome, Question, UnderWay, Waiter, deadline};
 pub use event::{Change, Subscription, event};
-pub use limits::REQUEST_BATCH;
 pub use peer::Peer;
 pub use router::{Decision, Power, Share, Task, changes, route};
 pub use spawn::may_spawn;
@@ -50,6 +50,7 @@ use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
+use turn::Turn;
 
 /// A request to be decided.
 pub struct Incoming {
@@ -71,6 +72,8 @@ pub struct Bus {
     quotas: Quotas,
     /// Connections with a request to be answered, in turn.
     runnable: VecDeque<u64>,
+    /// What was done in this turn.
+    turn: Turn,
     /// Connections that something was done to in this turn.
     touched: BTreeSet<u64>,
     /// Connections with a subscription.
@@ -114,6 +117,7 @@ impl Bus {
             connections: HashMap::new(),
             quotas: Quotas::new(usize::try_from(descriptors).unwrap_or(usize::MAX)),
             runnable: VecDeque::new(),
+            turn: Turn::default(),
             touched: BTreeSet::new(),
             subscribers: BTreeSet::new(),
             readers: BTreeSet::new(),
@@ -235,46 +239,6 @@ impl Bus {
         } else if runnable && !self.runnable.contains(&token) {
             self.runnable.push_back(token);
         }
-    }
-
-    /// The next request, each connection in turn. Hellos are answered here.
-    pub fn next_request(&mut self, now: Millis, poller: &mut Poller) -> Option<Incoming> {
-        while let Some(token) = self.runnable.pop_front() {
-            let Some(connection) = self.connections.get_mut(&token) else {
-                continue;
-            };
-            self.touched.insert(token);
-            let Ok(body) = connection.next_body() else {
-                self.drop_connection(token, poller);
-                continue;
-            };
-            let Some(body) = body else {
-                continue;
-            };
-            let incoming = match connection.stage {
-                Stage::Hello => {
-                    let answer = hello(connection, &body);
-                    connection.push(&answer, now);
-                    None
-                }
-                _ => Some(Incoming {
-                    token,
-                    caller: connection.caller.clone(),
-                    frame: RequestFrame::decode(&body),
-                }),
-            };
-            self.after_read(token, poller);
-            if incoming.is_some() {
-                return incoming;
-            }
-        }
-        None
-    }
-
-    /// Whether the next turn should begin at once.
-    #[must_use]
-    pub fn has_more(&self) -> bool {
-        !self.runnable.is_empty() || !self.touched.is_empty() || !self.orphaned.is_empty()
     }
 
     /// Answers a request.

@@ -1,7 +1,7 @@
 //! What the core loop does for the bus: lets it read, decides requests, carries them out.
 
 use super::{Core, Mode, Outcome};
-use crate::bus::{self, Bus, Caller, Change, Decision, Member, Peer, Power, REQUEST_BATCH, Task};
+use crate::bus::{self, Bus, Caller, Change, Decision, Member, Peer, Power, Task};
 use crate::sleep::Sleep;
 use arje_bus::{BusError, ErrorCode, RequestFrame, Response, Undecodable};
 use arje_card::Id;
@@ -59,9 +59,16 @@ impl Core {
         self.work_bus();
     }
 
-    /// Answers what was asked, at most so much in one turn.
+    /// A turn of the loop begins.
+    pub(super) fn begin_turn_of_bus(&mut self) {
+        if let Some(bus) = &mut self.bus {
+            bus.begin_turn();
+        }
+    }
+
+    /// Answers what was asked, at most so much in one turn, however many sockets are ready.
     pub(super) fn work_bus(&mut self) {
-        for _ in 0..REQUEST_BATCH {
+        loop {
             let now = self.now();
             let incoming = match &mut self.bus {
                 Some(bus) => bus.next_request(now, &mut self.poller),

@@ -179,6 +179,10 @@ impl Core {
         inventory.leave_at_ms = self.leave_at.map(|at| at.0);
         inventory.coming_up = self.coming_up.ids.iter().copied().collect();
         inventory.new_root = new_root;
+        if !new_root {
+            let is_known = |id| self.supervisor.card(id).is_some();
+            inventory.brought = self.brought.records(is_known);
+        }
         let mut supervisor = self.supervisor.snapshot(now);
         if new_root {
             supervisor.forget_entes();

@@ -2,6 +2,7 @@
 //! (`docs/handover.md`).
 
 use super::Core;
+use super::brought::Brought;
 use super::coming_up::ComingUp;
 use super::handover::monotonic_ns;
 use crate::devices::Changes;
@@ -119,6 +120,8 @@ impl Core {
         let restored = Supervisor::restore(supervisor, Millis(inventory.clock_ms));
         let (supervisor, actions) = restored.map_err(|error| error.to_string())?;
         self.supervisor = supervisor;
+        let is_known = |id| self.supervisor.card(id).is_some();
+        self.brought = Brought::restored(inventory.brought, is_known)?;
         let lives: BTreeSet<Who> = self.lives().collect();
         self.bodies
             .take_over(inventory.natives, &mut kept, &lives, &mut self.poller)?;

@@ -2,59 +2,12 @@
 
 use super::Core;
 use super::bus::{log, refused};
-use crate::bus::{self, Caller, Owner};
+use crate::bus::{self, Caller};
 use crate::seed::{self, BadSeed};
 use arje_bus::{BusError, ErrorCode};
 use arje_card::{Card, Id};
 use arje_supervisor::{Command, EventKind};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// Bytes of Cards that one Ente, or one user, has brought: thousands of Cards of usual length. They are in PID 1 for as
-/// long as their Entes are known.
-const MAX_BROUGHT: usize = 16 << 20;
-
-/// The same of all of them: half of what a hand-over can carry (docs/handover.md), which the Cards of the seed share.
-const MAX_BROUGHT_BY_ALL: usize = 64 << 20;
-
-/// Who brought which Card, and how many bytes of text that was, with all below it.
-#[derive(Default)]
-pub(super) struct Brought(BTreeMap<Id, (Owner, usize)>);
-
-impl Brought {
-    /// Forgets Cards that are gone.
-    fn forget(&mut self, is_gone: impl Fn(Id) -> bool) {
-        self.0.retain(|id, _| !is_gone(*id));
-    }
-
-    /// Whether this owner may bring a text of so many bytes more.
-    fn check(&self, owner: Owner, size: usize) -> Result<(), BusError> {
-        let sum = |of: Option<Owner>| -> usize {
-            let counted = self
-                .0
-                .values()
-                .filter(|(who, _)| of.is_none_or(|of| of == *who));
-            counted.map(|(_, size)| size).sum()
-        };
-        for (has, most, who) in [
-            (sum(Some(owner)), MAX_BROUGHT, "of this caller"),
-            (sum(None), MAX_BROUGHT_BY_ALL, "of all callers"),
-        ] {
-            if has + size > most {
-                let message = format!(
-                    "a Card of {size} bytes, beside {has} bytes {who} that are still known, of which {most} is the \
-                     most; remove some of them"
-                );
-                return Err(BusError::new(ErrorCode::Busy, message));
-            }
-        }
-        Ok(())
-    }
-
-    fn note(&mut self, id: Id, owner: Owner, size: usize) {
-        self.0.insert(id, (owner, size));
-    }
-}
 
 impl Core {
     /// Takes in a Card that came as JSON.
@@ -159,36 +112,4 @@ impl Core {
 
 fn bad(bad: BadSeed) -> BusError {
     BusError::of_findings(bad.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cards_are_bounded_by_their_bytes_for_each_owner_and_for_all() {
-        let id = |number: u8| Id::from_bytes([number; 16]);
-        let mut brought = Brought::default();
-        let one = Owner::User(1);
-        assert!(brought.check(one, MAX_BROUGHT + 1).is_err());
-        brought.check(one, MAX_BROUGHT).unwrap();
-        brought.note(id(1), one, MAX_BROUGHT);
-        let error = brought.check(one, 1).unwrap_err();
-        assert_eq!(error.code, ErrorCode::Busy);
-        for number in 2..5 {
-            let other = Owner::Ente(id(number));
-            brought.check(other, MAX_BROUGHT).unwrap();
-            brought.note(id(number), other, MAX_BROUGHT);
-        }
-        let another = Owner::User(9);
-        let error = brought.check(another, 1).unwrap_err();
-        assert!(
-            error.message.contains("of all callers"),
-            "{}",
-            error.message
-        );
-        brought.forget(|gone| gone == id(1));
-        brought.check(one, MAX_BROUGHT).unwrap();
-        assert!(brought.check(Owner::Ente(id(2)), 1).is_err());
-    }
 }

@@ -1,34 +1,19 @@
-//! What components ask of the supervisor, and the events that they hear of: the bus's requests and rules, for callers
+//! What components ask of the supervisor: the bus's requests and rules, for callers
 //! that have no connection.
 
 use super::Core;
 use super::bus::{log, refused};
-use crate::bus::{self, Caller, Decision, Member, Subscription, Task};
+use crate::bus::{self, Caller, Decision, Member, Task};
 use crate::natives::Who;
 use arje_bus::{
-    BusError, ErrorCode, Event, Filter, KillEnte, Request, Response, RunCard, StopEnte, Subscribe,
+    BusError, ErrorCode, Filter, KillEnte, Request, Response, RunCard, StopEnte, Subscribe,
 };
-use arje_card::{Card, Id, Pin};
+use arje_card::{Card, Pin};
 use arje_wasm::{EnteStatus, Tended, Wish};
-use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Components that hear of events. Each costs something with every event; those that tend a system are few.
-const MAX_HEARERS: usize = 64;
 
 /// The user of whoever is no process: nobody's, as user 65534 is somebody's.
 const NO_USER: u32 = u32::MAX;
-
-/// Components that hear of events, and of which.
-#[derive(Default)]
-pub(super) struct Hearers(BTreeMap<(Id, u64), Subscription>);
-
-impl Hearers {
-    /// Whether anybody would hear an event.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
 
 impl Core {
     /// Does what a component wants, if it may.
@@ -37,7 +22,7 @@ impl Core {
             return Err(refused("the Ente that asks is no more".to_owned()));
         };
         let Some(request) = request(wish) else {
-            self.hearers.0.remove(&(who.id, who.incarnation));
+            self.hears_no_more(who);
             self.bodies.forget_events(who.id, who.incarnation);
             return Ok(None);
         };
@@ -90,35 +75,6 @@ impl Core {
                 ErrorCode::Unsupported,
                 "no component can ask for that",
             )),
-        }
-    }
-
-    fn hear(&mut self, who: Who, of: Option<Id>, kinds: u64) -> Tended {
-        let key = (who.id, who.incarnation);
-        if self.hearers.0.len() >= MAX_HEARERS && !self.hearers.0.contains_key(&key) {
-            let message = format!("{MAX_HEARERS} components hear of events, which is the most");
-            return Err(BusError::new(ErrorCode::Busy, message));
-        }
-        let subscription = Subscription::new(0, of, kinds);
-        self.hearers.0.insert(key, subscription);
-        Ok(None)
-    }
-
-    /// The life of an incarnation is over: it hears nothing any more.
-    pub(super) fn hears_no_more(&mut self, who: Who) {
-        self.hearers.0.remove(&(who.id, who.incarnation));
-    }
-
-    /// Tells components of a change of state.
-    pub(super) fn tell_components(&self, event: &Event) {
-        let wants = |(_, it): &(&(Id, u64), &Subscription)| it.wants(event);
-        let mut hearers = self.hearers.0.iter().filter(wants).peekable();
-        if hearers.peek().is_none() {
-            return;
-        }
-        let event = Arc::new(event.clone());
-        for ((id, incarnation), _) in hearers {
-            self.bodies.tell_component(*id, *incarnation, &event);
         }
     }
 }

@@ -9,4 +9,6 @@ mod parcel;
 
 pub use image::Next;
 pub use keep::{Keep, Kept};
-pub use parcel::{ExecRecord, Inventory, ListenRecord, NativeRecord, Parcel, PipeRecord};
+pub use parcel::{
+    BroughtRecord, ExecRecord, Inventory, ListenRecord, NativeRecord, Parcel, PipeRecord,
+};

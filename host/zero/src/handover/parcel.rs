@@ -5,6 +5,7 @@
 //! checked: that nobody can have changed the memfd, the format and its version, and every number.
 
 use super::keep::inherit;
+use crate::bus::Owner;
 use arje_card::Id;
 use arje_supervisor::limits::MAX_SNAPSHOT;
 use arje_supervisor::{Incarnation, Snapshot};
@@ -21,7 +22,7 @@ const FORMAT: &str = "ente-zero-handover";
 
 /// The version of the format, also in the mark of the program (`image.rs`). Raised with every change that another version could
 /// misread.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Bytes of the first line: some 200 for each process, and there are at most as many as Entes.
 const MAX_INVENTORY: usize = 32 << 20;
@@ -48,6 +49,8 @@ pub struct Inventory {
     pub leave_at_ms: Option<u64>,
     /// Entes of the seed that have not come up for the first time yet.
     pub coming_up: Vec<Id>,
+    /// Cards that came while the system ran.
+    pub brought: Vec<BroughtRecord>,
     /// The machine has moved to another root, whose seed is still to be read.
     pub new_root: bool,
     /// The running processes.
@@ -113,6 +116,17 @@ pub struct ListenRecord {
     pub sockets: Vec<RawFd>,
 }
 
+/// A Card that came while the system ran, with all below it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BroughtRecord {
+    pub id: Id,
+    /// Who brought it.
+    pub owner: Owner,
+    /// How long its text was.
+    pub bytes: usize,
+}
+
 /// The beginning of every version.
 #[derive(Deserialize)]
 struct Header {
@@ -132,6 +146,7 @@ impl Inventory {
             monotonic_ns: 0,
             leave_at_ms: None,
             coming_up: Vec::new(),
+            brought: Vec::new(),
             new_root: false,
             natives: Vec::new(),
             pipes: Vec::new(),
@@ -289,7 +304,7 @@ mod tests {
             (Vec::new(), SEALS, "is cut off"),
             (b"ELF\n\n".to_vec(), SEALS, "cannot be read"),
             (
-                other("\"version\":2", "\"version\":9"),
+                other("\"version\":3", "\"version\":9"),
                 SEALS,
                 "of version 9",
             ),

@@ -5,6 +5,7 @@ mod caps;
 mod leaving;
 mod rights;
 mod spawn;
+mod turns;
 
 use super::caller::Caller;
 use super::limits::{MAX_INBOUND, MAX_OUTBOUND, MAX_PER_OWNER, MAX_SUBSCRIPTIONS, SMALL_FRAME};
@@ -67,7 +68,11 @@ impl Rig {
             self.bus
                 .ready(token, self.now, &mut self.poller, |_| caller.clone());
         }
-        while let Some(incoming) = self.bus.next_request(self.now, &mut self.poller) {
+        loop {
+            self.bus.begin_turn(); // as many as there are
+            let Some(incoming) = self.bus.next_request(self.now, &mut self.poller) else {
+                break;
+            };
             match incoming.frame {
                 Ok(frame) => {
                     self.bus
