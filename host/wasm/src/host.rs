@@ -8,6 +8,7 @@ use crate::calls::face::Answering;
 use crate::calls::waits::Waits;
 use crate::control::{Control, StopReason};
 use crate::event::{Event, EventKind};
+use crate::idle::{AsOthers, Held};
 use crate::lane::Lanes;
 use crate::ledger::Ledger;
 use crate::loader::{Loaded, Loader, Source};
@@ -16,8 +17,8 @@ use crate::remote::Remote;
 use crate::sealed::SealedModule;
 use crate::ticker::Ticker;
 use crate::vigil::Vigil;
-use arje_bus::Routes;
-use arje_card::{Card, Id};
+use arje_bus::{Provider, Routes};
+use arje_card::{Capability, Card, Id};
 use arje_store::Store;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -200,7 +201,8 @@ impl Host {
             mailbox,
             ledger: Some(Arc::clone(&ledger)),
         };
-        self.shared.coming().insert(card.id, coming);
+        let before = self.shared.coming().insert(card.id, coming);
+        drop(before); // not under the lock
         let shared = Arc::clone(&self.shared);
         let actor = Actor::new(
             shared,
@@ -254,7 +256,8 @@ impl Host {
             mailbox,
             ledger,
         };
-        self.shared.living().insert(card.id, living);
+        let before = self.shared.living().insert(card.id, living);
+        drop(before); // not under the lock
         control
     }
 
@@ -336,6 +339,8 @@ impl Drop for Host {
 
 impl Shared {
     pub(crate) fn send(&self, ente: Id, incarnation: u64, kind: EventKind) {
+        // The core loop waits for one that is half-way in.
+        let _as_others = AsOthers::enter();
         // Fails only when the host is gone, and then nobody asks.
         let _ = self.events.send(Event {
             ente,
@@ -347,12 +352,14 @@ impl Shared {
 
     /// Forgets an incarnation, unless a newer one has taken its place.
     pub(crate) fn forget(&self, ente: Id, incarnation: u64) {
-        for mut table in [self.living(), self.coming()] {
-            let its = |it: &Living| it.incarnation == incarnation;
-            if table.get(&ente).is_some_and(its) {
-                table.remove(&ente);
+        let its = |it: &Living| it.incarnation == incarnation;
+        let gone = [self.living(), self.coming()].map(|mut table| {
+            match table.get(&ente).is_some_and(its) {
+                true => table.remove(&ente),
+                false => None,
             }
-        }
+        });
+        drop(gone); // not under the locks
     }
 
     /// A successor is the one that is found from now on, unless it is to end itself or the one whose place it is to take is
@@ -364,10 +371,17 @@ impl Shared {
         if !living.get(&ente).is_some_and(is_the_one) || !coming.get(&ente).is_some_and(may_come) {
             return false;
         }
-        if let Some(successor) = coming.remove(&ente) {
-            living.insert(ente, successor);
-        }
+        let successor = coming.remove(&ente);
+        let before = successor.and_then(|it| living.insert(ente, it));
+        drop((living, coming));
+        drop(before); // not under the locks
         true
+    }
+
+    /// Who is to answer the next call to this capability. The core loop changes the table, and waits for those who read.
+    pub(crate) fn resolve(&self, capability: &Capability) -> Option<Provider> {
+        let _as_others = AsOthers::enter();
+        self.routes.resolve(capability)
     }
 
     /// The mailbox of the incarnation that lives.
@@ -397,12 +411,15 @@ impl Shared {
         self.living().get(&ente)?.control.answering()
     }
 
-    fn coming(&self) -> MutexGuard<'_, HashMap<Id, Living>> {
-        self.coming.lock().unwrap_or_else(PoisonError::into_inner) // as below
+    fn coming(&self) -> Held<'_, HashMap<Id, Living>> {
+        Held::of(&self.coming) // as below
     }
 
-    fn living(&self) -> MutexGuard<'_, HashMap<Id, Living>> {
+    /// The core loop takes it, too, and waits for whoever holds it: nobody does so for longer than it takes to look something
+    /// up, to put it in or to take it out, what is taken out is dropped later, and no thread that might not run for long
+    /// holds it as such ([`Held`]).
+    fn living(&self) -> Held<'_, HashMap<Id, Living>> {
         // Every change of the table is one insert or remove; a panic cannot leave it half-made.
-        self.living.lock().unwrap_or_else(PoisonError::into_inner)
+        Held::of(&self.living)
     }
 }

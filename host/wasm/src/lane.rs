@@ -6,6 +6,7 @@
 //! of spinning components cannot make a neighbour's call wait longer than about one epoch, once.
 //! A call that waits (for a timer, a socket, a file) stays in the fast lane: it costs nothing.
 
+use crate::idle::run_when_idle;
 use crate::ticker::{TICK, Ticker};
 use nix::time::{ClockId, clock_gettime};
 use std::any::Any;
@@ -224,17 +225,6 @@ impl Drop for Lanes {
         for runtime in [self.slow.take(), self.fast.take()].into_iter().flatten() {
             runtime.shutdown_background();
         }
-    }
-}
-
-/// Asks the kernel to run this thread only when no other thread wants the processor
-/// (SCHED_IDLE, sched(7)). Allowed to every process; where it fails, the thread keeps its weight
-/// and only neighbours' latency suffers.
-fn run_when_idle() {
-    // SAFETY: an all-zero sched_param is valid, lives through the call, and pid 0 is this thread.
-    unsafe {
-        let param: libc::sched_param = std::mem::zeroed();
-        libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const param);
     }
 }
 

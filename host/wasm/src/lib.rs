@@ -32,6 +32,7 @@ mod exports;
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
+mod idle;
 mod iface;
 mod lane;
 mod ledger;

@@ -93,10 +93,7 @@ impl Bindings {
         import: &TypedImport,
         index: usize,
     ) -> Result<(Id, &Binding), Unbound> {
-        let provider = shared
-            .routes
-            .resolve(import.capability())
-            .ok_or(Unbound::Nobody)?;
+        let provider = shared.resolve(import.capability()).ok_or(Unbound::Nobody)?;
         if provider.place == Place::Process {
             return Err(Unbound::Differs(format!(
                 "{} is provided by a process, and typed services are between components; call it with \

@@ -124,7 +124,6 @@ impl Shared {
             return self.invoke_elsewhere(Id::NIL, call).await; // PID 1 knows who provides it
         }
         let provider = self
-            .routes
             .resolve(&call.capability)
             .ok_or(CallError::NoProvider)?;
         match provider.place {
