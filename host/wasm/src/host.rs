@@ -168,7 +168,7 @@ impl Host {
             sockets,
         } = request;
         let ledger = Ledger::new(card.limits.memory_bytes);
-        let (mailbox, messages) = tokio::sync::mpsc::channel(card.limits.mailbox.max(1) as usize);
+        let (mailbox, messages) = Mailbox::new(card.limits.mailbox);
         let control = self.enter(&card, incarnation, mailbox, Some(Arc::clone(&ledger)));
         let shared = Arc::clone(&self.shared);
         let actor = Actor::new(shared, card, incarnation, control, ledger, sockets, None);
@@ -214,7 +214,7 @@ impl Host {
             Some(predecessor),
         );
         // Its calls come with the place that it is to take.
-        let (_, no_messages) = tokio::sync::mpsc::channel(1);
+        let (_, no_messages) = Mailbox::new(1);
         actor::begin((Arc::new(actor), no_messages));
         Ok(())
     }
@@ -232,7 +232,7 @@ impl Host {
             incarnation,
             sockets,
         } = request;
-        let (mailbox, messages) = tokio::sync::mpsc::channel(card.limits.mailbox.max(1) as usize);
+        let (mailbox, messages) = Mailbox::new(card.limits.mailbox);
         let control = self.enter(&card, incarnation, mailbox, None);
         let remote = Remote::new(Arc::clone(&self.shared), card, incarnation, control);
         self.shared

@@ -413,7 +413,12 @@ async fn answer(
     body: Box<Body>,
     invocation: Invocation,
 ) -> Result<Box<Body>, End> {
-    let Invocation { work, reply } = invocation;
+    let Invocation {
+        work,
+        reply,
+        charge,
+    } = invocation;
+    drop(charge); // it does not wait any more
     if reply.is_closed() {
         return Ok(body); // nobody waits any more: cancelled, or too late
     }

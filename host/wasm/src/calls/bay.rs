@@ -177,7 +177,7 @@ impl Shared {
             return Attempt::Busy(work);
         };
         // Whoever waits in the mailbox came first.
-        let nobody_waits = mailbox.capacity() == mailbox.max_capacity();
+        let nobody_waits = mailbox.is_empty();
         let Some(loaded) = control
             .loaded()
             .filter(|_| nobody_waits && control.is_running())

@@ -12,6 +12,7 @@ pub(crate) mod binding;
 pub(crate) mod delivery;
 pub(crate) mod face;
 pub(crate) mod link;
+mod mailbox;
 mod owner;
 pub(crate) mod peer;
 pub(crate) mod shape;
@@ -26,25 +27,20 @@ use crate::lane::LaneSignal;
 use arje_bus::{CallError, Caller, MAX_PAYLOAD, Place};
 use arje_card::{Capability, Card, Entry, Id, Payload};
 use bay::Attempt;
+pub(crate) use mailbox::{Charge, Mailbox, Messages};
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 use typed_call::TypedCall;
-
-/// Where calls of one Ente wait; its capacity is the Card's `limits.mailbox`. Boxed, because tokio
-/// allocates 32 slots at once for every mailbox, idle or not.
-pub(crate) type Mailbox = mpsc::Sender<Box<Invocation>>;
-
-/// The other end of a mailbox.
-pub(crate) type Messages = mpsc::Receiver<Box<Invocation>>;
 
 /// A call in a mailbox, and who waits for its answer.
 #[derive(Debug)]
 pub(crate) struct Invocation {
     pub(crate) work: Work,
     pub(crate) reply: Reply,
+    /// What it has of the mailbox.
+    pub(crate) charge: Charge,
 }
 
 /// Where an answer goes. Dropping it tells the caller that the provider ended.
@@ -67,6 +63,17 @@ pub(crate) enum Work {
     Handle(Call),
     /// A function of a typed service.
     Typed(TypedCall),
+}
+
+impl Work {
+    /// Bytes that come with it.
+    fn bytes(&self) -> usize {
+        match self {
+            Work::Function { payload, .. } => payload.len(),
+            Work::Handle(call) => call.payload.len(),
+            Work::Typed(call) => call.params.len(),
+        }
+    }
 }
 
 /// What a provider answered.
@@ -196,13 +203,7 @@ impl Shared {
     /// Puts a call into a mailbox.
     pub(crate) fn post(&self, provider: Id, work: Work) -> Result<Answers, InvokeError> {
         let mailbox = self.mailbox(provider).ok_or(InvokeError::NotRunning)?;
-        let (reply, answer) = oneshot::channel();
-        let invocation = Box::new(Invocation { work, reply });
-        match mailbox.try_send(invocation) {
-            Ok(()) => Ok(answer),
-            Err(TrySendError::Full(_)) => Err(InvokeError::MailboxFull),
-            Err(TrySendError::Closed(_)) => Err(InvokeError::NotRunning),
-        }
+        mailbox.put(work)
     }
 
     /// Calls whom the core loop reaches: a native provider on its connection, or in a worker process everybody.

@@ -161,7 +161,12 @@ impl<'a> Conversation<'a> {
     }
 
     fn ask(&mut self, call: Invocation) {
-        let Invocation { work, reply } = call;
+        let Invocation {
+            work,
+            reply,
+            charge,
+        } = call;
+        drop(charge); // it does not wait any more
         if reply.is_closed() {
             return; // nobody waits any more: cancelled, or too late
         }
