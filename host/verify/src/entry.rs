@@ -137,7 +137,7 @@ fn has_full_name(component: &Component, name: &str) -> bool {
     }
 }
 
-fn has_function(component: &Component, interface: &str, function: &str) -> bool {
+pub(crate) fn has_function(component: &Component, interface: &str, function: &str) -> bool {
     component.exports.iter().any(|export| match &export.kind {
         ExportKind::Interface(functions) => {
             is_compatible(&export.name, interface) && functions.iter().any(|name| name == function)

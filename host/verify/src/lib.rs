@@ -20,6 +20,8 @@ pub mod modules;
 #[cfg(feature = "components")]
 pub mod pins;
 #[cfg(feature = "components")]
+mod provides;
+#[cfg(feature = "components")]
 mod verify;
 
 pub use findings::{Findings, Place, Problem};

@@ -21,6 +21,8 @@ pub struct Modules {
     names: Vec<String>,
     folders: Vec<PathBuf>,
     store: Option<Store>,
+    /// Whether what the store has compiled is none of our business.
+    only_modules: bool,
     /// What is behind each pin asked for so far; `None` where nothing was found.
     looked_into: BTreeMap<Pin, Option<Looked>>,
     /// What is wrong with the artifacts of each pin asked for so far.
@@ -156,6 +158,19 @@ impl Modules {
         Ok(modules)
     }
 
+    /// Also finds modules that are in this store, if there is one, without looking at what it has compiled from them.
+    #[must_use]
+    pub fn or_in_store(mut self, store: &Path) -> Self {
+        self.store = Store::open(store).ok();
+        self.only_modules = true;
+        self
+    }
+
+    /// The store whose artifacts are to be looked at.
+    fn compiled(&self) -> Option<&Store> {
+        self.store.as_ref().filter(|_| !self.only_modules)
+    }
+
     /// The components of the folders.
     #[must_use]
     pub fn components(&self) -> &Components {
@@ -229,27 +244,29 @@ impl Modules {
     /// What is wrong with what the store has compiled from a module, for whichever engine, in the store's words. That
     /// nothing is compiled yet is not wrong.
     pub fn artifact_problems(&mut self, pinned: Pin) -> Vec<String> {
-        let Some(store) = &self.store else {
+        if let Some(known) = self.artifacts.get(&pinned) {
+            return known.clone();
+        }
+        let Some(store) = self.compiled() else {
             return Vec::new();
         };
-        let check = || {
-            // An index that cannot be used is told once, not for every Card.
-            let checked = store.check_artifacts((*pinned.as_bytes()).into());
-            let problems = checked.unwrap_or_default();
-            problems.iter().map(ToString::to_string).collect()
-        };
-        self.artifacts.entry(pinned).or_insert_with(check).clone()
+        // An index that cannot be used is told once, not for every Card.
+        let checked = store.check_artifacts((*pinned.as_bytes()).into());
+        let problems = checked.unwrap_or_default();
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        self.artifacts.insert(pinned, problems.clone());
+        problems
     }
 
     /// What is wrong with the store's index, in the store's words; told to the first who asks. Whose record a damaged
     /// one was nobody can say.
     pub fn index_problems(&mut self) -> Vec<String> {
-        let Some(store) = &self.store else {
-            return Vec::new();
-        };
         if std::mem::replace(&mut self.index_told, true) {
             return Vec::new();
         }
+        let Some(store) = self.compiled() else {
+            return Vec::new();
+        };
         let path = store.index_path();
         match store.index() {
             Err(error) => vec![error.to_string()],

@@ -11,6 +11,7 @@ use crate::findings::{Findings, Place, Problem};
 use crate::judge::{Machine, judge};
 use crate::modules::Modules;
 use crate::pins::{self, MODULE_KEY};
+use crate::provides;
 
 /// Checks a Card file by the rules, and its Wasm Cards against their modules where some are given.
 ///
@@ -102,6 +103,10 @@ fn judge_component(
              arje:ente/health@1.x; export it or remove liveness_ms"
         );
         add("liveness_ms", text);
+    }
+    if reading.is_sound(path, "provides") {
+        let texts = provides::missing(component, card).into_iter();
+        texts.for_each(|text| add("provides", text));
     }
     let imports = component.imports.iter().map(String::as_str);
     if let Err(surplus) = grants::audit(card, imports)
