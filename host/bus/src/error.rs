@@ -25,6 +25,9 @@ wire_enum! {
         5 => Busy,
         /// The system would not do it.
         6 => Failed,
+        /// The module cannot take the place of the one that runs: it answers to something else, or does not take what that
+        /// one knew. One that begins with nothing would run.
+        7 => Incompatible,
     }
 }
 

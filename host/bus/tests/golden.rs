@@ -324,6 +324,7 @@ fn small_enums() {
         ErrorCode::Refused,
         ErrorCode::Busy,
         ErrorCode::Failed,
+        ErrorCode::Incompatible,
     ];
     for (number, code) in codes.iter().enumerate() {
         golden(code, &format!("{number:02x}"));
@@ -388,7 +389,7 @@ fn all_numbers_are_known_here() {
     assert_eq!(count(Event::NUMBERS), 12);
     assert_eq!(count(ServerFrame::NUMBERS), 4);
     assert_eq!(count(HelloAnswer::NUMBERS), 3);
-    assert_eq!(count(ErrorCode::NUMBERS), 7);
+    assert_eq!(count(ErrorCode::NUMBERS), 8);
     assert_eq!(count(EnteState::NUMBERS), 9);
     assert_eq!(count(Target::NUMBERS), 2);
     assert_eq!(count(CallError::NUMBERS), 7);

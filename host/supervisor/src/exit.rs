@@ -20,7 +20,7 @@ pub enum ExitStatus {
         /// Message and, if any, the innermost frames.
         detail: String,
     },
-    /// The component's `start` export, or what stands for it, returned an error.
+    /// An export of the component returned an error: which one did, and the error.
     Error(String),
     /// It never ran.
     StartFailed {
@@ -138,7 +138,7 @@ impl fmt::Display for ExitStatus {
             Self::Killed(why) => write!(f, "ended by signal {SIGKILL}: {why}"),
             Self::Trap { kind, detail } if detail.is_empty() => write!(f, "trapped: {kind}"),
             Self::Trap { kind, detail } => write!(f, "trapped: {kind}: {detail}"),
-            Self::Error(message) => write!(f, "returned an error: {message}"),
+            Self::Error(message) => f.write_str(message),
             Self::StartFailed { step, message } => {
                 write!(f, "could not be started: {step}: {message}")
             }
@@ -172,8 +172,8 @@ mod tests {
             (trap(""), "trapped: deadline", false),
             (trap("in run"), "trapped: deadline: in run", false),
             (
-                ExitStatus::Error("no disk".into()),
-                "returned an error: no disk",
+                ExitStatus::Error("`start` returned an error: no disk".into()),
+                "`start` returned an error: no disk",
                 false,
             ),
             (failed, "could not be started: execve: no such file", false),

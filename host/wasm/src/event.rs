@@ -138,10 +138,13 @@ pub struct EnteInfo {
 pub enum End {
     /// It did what it was there for: `run` exited with this code, or a service stopped when asked (0).
     Exited(i32),
-    /// A service's `start`, or an exported function, returned this error.
+    /// A service's `start`, or an exported function, returned an error: which one did, and the error.
     Failed(String),
     /// It never ran: the module is missing or damaged, imports too much, or lacks its entry.
     Refused(String),
+    /// It cannot take the place of the incarnation that answers, as it answers to something else, or does not take what that
+    /// one knew. That one goes on.
+    Incompatible(String),
     /// The component trapped.
     Trapped {
         /// Stable name of the trap, such as `unreachable` or `stack-overflow`.
@@ -182,6 +185,7 @@ impl fmt::Display for End {
             End::Exited(code) => write!(f, "exited with code {code}"),
             End::Failed(message) => write!(f, "failed: {message}"),
             End::Refused(message) => write!(f, "refused: {message}"),
+            End::Incompatible(message) => write!(f, "incompatible: {message}"),
             End::Trapped { kind, message } => write!(f, "trapped ({kind}): {message}"),
             End::Deadline { call, after_ms } => {
                 write!(f, "`{call}` did not return within {after_ms} ms")

@@ -85,9 +85,9 @@ impl Drop for Estate {
 pub(crate) fn can_replace(card: &Card, old: &Loaded, new: &Loaded) -> Result<(), End> {
     for capability in &card.provides {
         if let Capability::Wit(interface) = capability {
-            typed::same_exports(&interface.to_string(), old, new).map_err(End::Refused)?;
+            typed::same_exports(&interface.to_string(), old, new).map_err(End::Incompatible)?;
         } else if old.exports.handle.is_some() && new.exports.handle.is_none() {
-            return Err(End::Refused(format!(
+            return Err(End::Incompatible(format!(
                 "the component does not export arje:bus/handler, with which the one that it is to replace answers to \
                  {capability}; build it with"
             )));

@@ -440,12 +440,16 @@ fn reason(why: &Why) -> StopReason {
     }
 }
 
+/// The step at which one fails that cannot stand in for the incarnation before it ([`End::Incompatible`]).
+pub const TAKE_PLACE: &str = "take the place of the one that runs";
+
 /// How an incarnation ended, in the supervisor's words.
 pub fn exit_status(end: End) -> ExitStatus {
     match end {
         End::Exited(code) => ExitStatus::Code(code),
         End::Failed(message) => ExitStatus::Error(message),
         End::Refused(message) => start_failed("load the component", message),
+        End::Incompatible(message) => start_failed(TAKE_PLACE, message),
         End::Trapped { kind, message } => ExitStatus::Trap {
             kind: trap_kind(kind),
             detail: message,

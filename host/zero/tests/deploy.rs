@@ -123,6 +123,8 @@ fn a_module_is_replaced_and_comes_back() {
         "{}",
         said(&refused)
     );
+    let logged = machine.dev.wait("refused: rollback of counter");
+    assert!(logged.contains("has run no other module"), "{logged}");
 
     let mut events = Client::connect(&machine.socket).unwrap();
     let filter = Filter::default();
@@ -240,6 +242,26 @@ fn what_is_bad_changes_nothing() {
         assert!(told.contains(expected), "{module}: {told}");
         assert_eq!(machine.pin(), first);
     }
+    // Who looks into the log is told that it did not come about.
+    let refused = machine.dev.wait("refused: a deployment: Ente `counter`");
+    assert!(
+        refused.contains("does not export arje:bus/handler"),
+        "{refused}"
+    );
+    let hello = guest("hello");
+    let told = machine.ente(&[
+        "deploy",
+        "counter",
+        hello.path().to_str().unwrap(),
+        "--json",
+    ]);
+    let object: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(object["refused"], "Incompatible", "{object}");
+    assert!(
+        said(&told).contains("`ente stop counter`, then"),
+        "{}",
+        said(&told)
+    );
     let refused = machine.ente(&["deploy", "nobody", &unknown]);
     assert!(
         said(&refused).contains("no Ente `nobody`"),

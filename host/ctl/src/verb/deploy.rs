@@ -4,7 +4,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use arje_bus::{Deploy, Deployed, Request, Response, Target};
+use arje_bus::{
+    BusError, ClientError, Deploy, Deployed, EnteSummary, ErrorCode, Request, Response, Target,
+};
 use arje_card::Pin;
 use arje_store::compiler::Compiler;
 use arje_store::{EnsureError, Sha256, Store, StoreError};
@@ -65,7 +67,11 @@ impl Arguments {
             target,
             module: *pin.as_bytes(),
         };
-        let deployed = request(&mut client, Request::Deploy(deploy))?;
+        let deployed = match client.request(Request::Deploy(deploy)) {
+            Ok(response) => deployed(response)?,
+            Err(ClientError::Refused(error)) => return self.refused(&before, &error, out),
+            Err(error) => return Err(error.into()),
+        };
         let pin = Pin(*pin.as_bytes());
         let compiled = compiled.map(|took| took.as_millis());
         if self.json {
@@ -83,6 +89,29 @@ impl Arguments {
         let compiled = compiled.map_or_else(String::new, |took| format!("; compiled in {took} ms"));
         writeln!(out, "{}: {pin}{}{compiled}", before.label, told(deployed))?;
         Ok(Outcome::Done)
+    }
+
+    /// It was refused, which programs are told in words of their own.
+    fn refused(
+        &self,
+        ente: &EnteSummary,
+        error: &BusError,
+        out: &mut dyn Write,
+    ) -> Result<Outcome, Failure> {
+        if self.json {
+            let object = json!({
+                "id": ente.id.to_string(),
+                "label": ente.label,
+                "refused": format!("{:?}", error.code),
+                "why": error.message,
+            });
+            writeln!(out, "{object}")?;
+        }
+        Err(Failure::Refused(why(
+            error,
+            &ente.label,
+            "`ente deploy` again",
+        )))
     }
 
     /// The module's hash, after the store has it.
@@ -158,7 +187,19 @@ impl RollbackArguments {
         let mut client = bus.connect()?;
         let target = Target::of(&self.ente);
         client.set_patience(PATIENCE);
-        let deployed = request(&mut client, Request::Rollback(target.clone()))?;
+        // First what may be misspelt.
+        let label = bus::status(&mut client, &target)?.summary.label;
+        let deployed = match client.request(Request::Rollback(target.clone())) {
+            Ok(response) => deployed(response)?,
+            Err(ClientError::Refused(error)) => {
+                return Err(Failure::Refused(why(
+                    &error,
+                    &label,
+                    "`ente rollback` again",
+                )));
+            }
+            Err(error) => return Err(error.into()),
+        };
         let now = bus::status(&mut client, &target)?.summary;
         let pin = now.pin.map_or_else(String::new, |pin| Pin(pin).to_string());
         writeln!(out, "{}: {pin}{}", now.label, told(deployed))?;
@@ -166,10 +207,21 @@ impl RollbackArguments {
     }
 }
 
-fn request(client: &mut arje_bus::Client, request: Request) -> Result<Deployed, Failure> {
-    match client.request(request)? {
+fn deployed(response: Response) -> Result<Deployed, Failure> {
+    match response {
         Response::Deployed(deployed) => Ok(deployed),
         _ => Err(bus::unexpected()),
+    }
+}
+
+/// Why it is refused, and what to do where something can be done.
+fn why(error: &BusError, ente: &str, again: &str) -> String {
+    match error.code {
+        ErrorCode::Incompatible => format!(
+            "{error}; that one goes on. To have the other one start, with nothing of what it knows: `ente stop {ente}`, \
+             then {again}"
+        ),
+        _ => error.to_string(),
     }
 }
 

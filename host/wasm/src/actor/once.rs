@@ -27,7 +27,9 @@ pub(super) async fn live(
         Reply::Done | Reply::Bytes(_) | Reply::Values(_) | Reply::Refused(_) => End::Exited(0),
         // `run` says no more than that it failed; the convention is exit code 1.
         Reply::Failed(message) if message.is_empty() => End::Exited(1),
-        Reply::Failed(message) => End::Failed(message),
+        Reply::Failed(message) => {
+            End::Failed(format!("`{}` returned an error: {message}", payload.entry))
+        }
     })
 }
 

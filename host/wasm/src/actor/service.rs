@@ -73,7 +73,7 @@ async fn start(actor: &Actor, body: Box<Body>, service: Service) -> Result<Box<B
     let job = Job::Start(service.start, info);
     let (body, reply) = actor.call(body, job, Some(actor.call_deadline())).await?;
     match reply {
-        Reply::Failed(message) => Err(End::Failed(message)),
+        Reply::Failed(message) => Err(End::Failed(format!("`start` returned an error: {message}"))),
         _ => Ok(body),
     }
 }
@@ -123,12 +123,7 @@ async fn take_over(
         estate = estate => estate.map_err(|_| gone())?,
     };
     if let (Some(state), Some(restore)) = (estate.take_state(), loaded.exports.restore) {
-        let job = Job::Restore(restore, state);
-        let (restored, reply) = actor.call(body, job, Some(actor.call_deadline())).await?;
-        if let Reply::Failed(why) = reply {
-            return Err(End::Failed(format!("handoff.restore: {why}")));
-        }
-        body = restored;
+        body = take_in(actor, body, restore, state).await?;
     }
     if !actor
         .host
@@ -139,6 +134,25 @@ async fn take_over(
     let (messages, paused) = estate.accept().ok_or_else(gone)?;
     actor.send(EventKind::TookOver { paused });
     Ok((body, messages))
+}
+
+/// Has it take in what the incarnation before it knew.
+async fn take_in(
+    actor: &Actor,
+    body: Box<Body>,
+    restore: ComponentExportIndex,
+    state: Vec<u8>,
+) -> Result<Box<Body>, End> {
+    let job = Job::Restore(restore, state);
+    let not_taken = |why| End::Incompatible(format!("handoff.restore: {why}"));
+    match actor.call(body, job, Some(actor.call_deadline())).await {
+        Ok((_, Reply::Failed(why))) => Err(not_taken(why)),
+        Ok((body, _)) => Ok(body),
+        // What it cannot make sense of may also trap, or take it forever.
+        Err(end @ End::Trapped { .. }) => Err(not_taken(end.to_string())),
+        Err(end @ End::Deadline { .. }) => Err(End::Incompatible(end.to_string())),
+        Err(end) => Err(end),
+    }
 }
 
 /// Asks for its health as often as it would be asked within `liveness_ms`, if its Card wants that.

@@ -251,7 +251,7 @@ impl From<BusError> for Error {
             ErrorCode::UnknownEnte => Error::UnknownEnte,
             ErrorCode::BadRequest => Error::BadRequest,
             ErrorCode::Forbidden => Error::Forbidden,
-            ErrorCode::Refused | ErrorCode::Busy => Error::Refused,
+            ErrorCode::Refused | ErrorCode::Busy | ErrorCode::Incompatible => Error::Refused,
             ErrorCode::Unsupported => Error::Unsupported,
             ErrorCode::Failed => Error::Failed,
         };

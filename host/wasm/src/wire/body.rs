@@ -85,7 +85,10 @@ pub(super) fn end(writer: Writer, end: &End) -> Writer {
     match end {
         End::Exited(code) => writer.u8(EXITED).u64(i64::from(*code).cast_unsigned()),
         End::Failed(message) => writer.u8(FAILED).rest(&cut(message)),
-        End::Refused(message) => writer.u8(REFUSED).rest(&cut(message)),
+        // A worker takes nobody's place.
+        End::Refused(message) | End::Incompatible(message) => {
+            writer.u8(REFUSED).rest(&cut(message))
+        }
         End::Trapped { kind, message } => writer.u8(TRAPPED).text(kind).rest(&cut(message)),
         End::Deadline { call, after_ms } => writer.u8(DEADLINE).text(call).u64(*after_ms),
         End::Unhealthy(message) => writer.u8(UNHEALTHY).rest(&cut(message)),

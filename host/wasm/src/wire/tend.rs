@@ -82,7 +82,7 @@ fn read_target(body: &mut Reader<'_>) -> Result<Target, Malformed> {
     }
 }
 
-const CODES: [ErrorCode; 7] = [
+const CODES: [ErrorCode; 8] = [
     ErrorCode::BadRequest,
     ErrorCode::Unsupported,
     ErrorCode::Forbidden,
@@ -90,6 +90,7 @@ const CODES: [ErrorCode; 7] = [
     ErrorCode::Refused,
     ErrorCode::Busy,
     ErrorCode::Failed,
+    ErrorCode::Incompatible,
 ];
 
 /// Up to the end of the frame.

@@ -54,7 +54,10 @@ fn service_ok() {
 #[test]
 fn service_start_err() {
     let end = Rig::new().run(&card("service_start_err", "service"));
-    assert_eq!(end, End::Failed("no such thing".into()));
+    assert_eq!(
+        end,
+        End::Failed("`start` returned an error: no such thing".into())
+    );
 }
 
 #[test]
@@ -243,7 +246,7 @@ fn grow_memory() {
         panic!("it was not refused")
     };
     let pages: u64 = message
-        .trim_start_matches("refused after ")
+        .trim_start_matches("`start` returned an error: refused after ")
         .trim_end_matches(" pages")
         .parse()
         .unwrap();

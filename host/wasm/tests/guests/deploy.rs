@@ -155,11 +155,14 @@ pub fn counter_bad() {
     let bad = version("counter_bad", 0);
     for (incarnation, expected) in [
         (101, "trapped (unreachable)"),
-        (102, "failed: not today"),
+        (102, "failed: `start` returned an error: not today"),
         (103, "unhealthy: I am ill"),
-        (104, "failed: handoff.restore: what is this?"),
-        (105, "trapped (unreachable)"),
-        (106, "`handoff.restore` did not return within 500 ms"),
+        (104, "incompatible: handoff.restore: what is this?"),
+        (105, "incompatible: handoff.restore: trapped (unreachable)"),
+        (
+            106,
+            "incompatible: `handoff.restore` did not return within 500 ms",
+        ),
     ] {
         rig.deploy(&counter, bad, incarnation);
         let end = rig.failed(&counter, incarnation).to_string();

@@ -133,22 +133,36 @@ impl Core {
                 Ok(None) => return, // it comes later
                 Err(error) => Response::Error(error),
             },
-            Decision::Do(task) => {
-                if let Some(what) = self.describe(&task) {
-                    log(caller, &what);
-                }
-                match self.perform(token, serial, task) {
-                    Ok(Some(response)) => response,
-                    Ok(None) => return, // it comes later
-                    Err(error) => Response::Error(error),
-                }
-            }
+            Decision::Do(task) => match self.audit(caller, token, serial, task) {
+                Ok(Some(response)) => response,
+                Ok(None) => return, // it comes later
+                Err(error) => Response::Error(error),
+            },
         };
         self.reply(token, serial, response);
     }
 
+    /// Performs a task, and logs who wanted it if it changes something: before it is begun, and again if it is refused.
+    pub(super) fn audit(
+        &mut self,
+        caller: &Caller,
+        token: u64,
+        serial: u32,
+        task: Task,
+    ) -> Result<Option<Response>, BusError> {
+        let what = self.describe(&task);
+        if let Some(what) = &what {
+            log(caller, what);
+        }
+        let done = self.perform(token, serial, task);
+        if let (Some(what), Err(error)) = (what, &done) {
+            log_refusal(&what, &error.message);
+        }
+        done
+    }
+
     /// A task that changes something, in words; nothing for one that only reads.
-    pub(super) fn describe(&self, task: &Task) -> Option<String> {
+    fn describe(&self, task: &Task) -> Option<String> {
         let of = |id: &Id| {
             let card = self.supervisor.card(*id);
             card.map_or_else(|| id.to_string(), |card| card.label.clone())
@@ -205,7 +219,7 @@ impl Core {
     }
 
     /// None if the answer comes later.
-    pub(super) fn perform(
+    fn perform(
         &mut self,
         token: u64,
         serial: u32,
@@ -295,6 +309,11 @@ pub(super) fn log(caller: &Caller, what: &str) {
         ),
         None => tracing::info!("bus: {what}, asked for by pid {pid}, user {uid}"),
     }
+}
+
+/// That something which was asked for is not done, and why.
+pub(super) fn log_refusal(what: &str, why: &str) {
+    tracing::warn!("refused: {what}: {why}");
 }
 
 pub(super) fn refused(problem: String) -> BusError {

@@ -1,8 +1,8 @@
 //! Deployment: another module in an Ente's place, while it lives (`docs/deployment.md`).
 
 use super::Core;
-use super::bus::refused;
-use crate::bodies::Bodies;
+use super::bus::{log_refusal, refused};
+use crate::bodies::{Bodies, TAKE_PLACE};
 use crate::natives::Who;
 use arje_bus::{BusError, Deployed, ErrorCode, Response};
 use arje_card::{Id, Payload, Pin};
@@ -119,11 +119,20 @@ impl Core {
         }
         let card = self.supervisor.card(who.id);
         let label = card.map_or("?", |card| card.label.as_str());
-        let message = format!(
-            "Ente `{label}`: {status}; the module has not changed, and no call went to the new one"
-        );
-        let error = BusError::new(ErrorCode::Failed, message);
-        self.answer_deployment(who, Response::Error(error));
+        let (code, message) = match status {
+            ExitStatus::StartFailed { step, message } if step == TAKE_PLACE => (
+                ErrorCode::Incompatible,
+                format!("Ente `{label}`: the new module cannot {TAKE_PLACE}: {message}"),
+            ),
+            status => (
+                ErrorCode::Failed,
+                format!(
+                    "Ente `{label}`: {status}; the module has not changed, and no call went to the new one"
+                ),
+            ),
+        };
+        log_refusal("a deployment", &message);
+        self.answer_deployment(who, Response::Error(BusError::new(code, message)));
     }
 
     fn answer_deployment(&mut self, who: Who, response: Response) {

@@ -1,7 +1,7 @@
 //! Cards that come while the system runs: by the bus, as a text or as the name of a file.
 
 use super::Core;
-use super::bus::{log, refused};
+use super::bus::{log, log_refusal, refused};
 use crate::bus::{self, Caller};
 use crate::seed::{self, BadSeed};
 use arje_bus::{BusError, ErrorCode};
@@ -41,13 +41,14 @@ impl Core {
             let message = format!("{}: its Card `{}` is no Ente", path.display(), card.label);
             return Err(BusError::new(ErrorCode::UnknownEnte, message));
         }
-        log(
-            caller,
-            &format!("remove {}, of {}", card.label, path.display()),
-        );
+        let what = format!("remove {}, of {}", card.label, path.display());
+        log(caller, &what);
         let command = Command::Remove;
-        self.step(EventKind::Command { id, command })
-            .map_err(|refusal| refused(refusal.to_string()))
+        let removed = self.step(EventKind::Command { id, command });
+        removed.map_err(|refusal| {
+            log_refusal(&what, &refusal.to_string());
+            refused(refusal.to_string())
+        })
     }
 
     /// A file in the folder for Cards; whoever named it has been checked to name no other folder.
@@ -86,7 +87,8 @@ impl Core {
                 known.label, known.id
             )));
         }
-        log(caller, &format!("run {}, of {from}", card.label));
+        let what = format!("run {}, of {from}", card.label);
+        log(caller, &what);
         for warning in warnings {
             tracing::warn!("{from}: {warning}");
         }
@@ -104,7 +106,10 @@ impl Core {
         };
         match &adopted {
             Ok(()) => self.brought.note(root, caller.owner(), size),
-            Err(_) => ids.into_iter().for_each(|id| self.bodies.removed(id)),
+            Err(error) => {
+                log_refusal(&what, &error.message);
+                ids.into_iter().for_each(|id| self.bodies.removed(id));
+            }
         }
         adopted
     }

@@ -2,7 +2,7 @@
 //! that have no connection.
 
 use super::Core;
-use super::bus::{log, refused};
+use super::bus::refused;
 use crate::bus::{self, Caller, Decision, Member, Task};
 use crate::natives::Who;
 use arje_bus::{
@@ -66,10 +66,7 @@ impl Core {
             }
             (Decision::Do(Task::Subscribe(of, kinds)), _) => self.hear(who, of, kinds),
             (Decision::Do(task @ (Task::Command(..) | Task::Signal(..))), _) => {
-                if let Some(what) = self.describe(&task) {
-                    log(caller, &what);
-                }
-                self.perform(0, 0, task).map(|_| None)
+                self.audit(caller, 0, 0, task).map(|_| None)
             }
             _ => Err(BusError::new(
                 ErrorCode::Unsupported,
