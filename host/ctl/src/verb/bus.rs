@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use arje_bus::{
-    Client, ClientError, EnteStatus, Request, Response, SOCKET, SOCKET_VARIABLE, Target,
+    Client, ClientError, EnteStatus, ErrorCode, Request, Response, SOCKET, SOCKET_VARIABLE, Target,
 };
 use clap::Args;
 
@@ -49,9 +49,57 @@ impl From<ClientError> for Failure {
     }
 }
 
+/// Sends a request, and explains why it is refused: an Ente that is not there may be a misspelt one.
+pub fn ask(client: &mut Client, request: Request) -> Result<Response, Failure> {
+    let target = target(&request).cloned();
+    client.request(request).map_err(|error| {
+        let meant = match (&error, &target) {
+            (ClientError::Refused(refused), Some(Target::Label(label)))
+                if refused.code == ErrorCode::UnknownEnte =>
+            {
+                meant(client, label)
+            }
+            _ => None,
+        };
+        match (meant, target) {
+            (Some(name), Some(target)) => {
+                Failure::Refused(format!("no Ente {target}; did you mean `{name}`?"))
+            }
+            _ => error.into(),
+        }
+    })
+}
+
+/// The label that comes nearest to one that there is not.
+fn meant(client: &mut Client, label: &str) -> Option<String> {
+    let entes = client.list().ok()?;
+    let labels = entes.iter().map(|ente| ente.label.as_str());
+    arje_card::nearest(label, labels).map(str::to_owned)
+}
+
+/// The Ente that a request names.
+fn target(request: &Request) -> Option<&Target> {
+    match request {
+        Request::EnteStatus(target)
+        | Request::EnteTelemetry(target)
+        | Request::Start(target)
+        | Request::Restart(target)
+        | Request::Remove(target)
+        | Request::Rollback(target) => Some(target),
+        Request::Stop(stop) => Some(&stop.target),
+        Request::KillEnte(kill) => Some(&kill.target),
+        Request::Logs(logs) => Some(&logs.target),
+        Request::Subscribe(subscribe) => subscribe.filter.target.as_ref(),
+        Request::SetCpuWeight(set) | Request::SetIoWeight(set) => Some(&set.target),
+        Request::SetMemoryMax(set) | Request::SetMemoryHigh(set) => Some(&set.target),
+        Request::Freeze(freeze) => Some(&freeze.target),
+        _ => None,
+    }
+}
+
 /// Sends a request whose answer is that it is done, or begun.
 pub fn command(client: &mut Client, request: Request) -> Result<(), Failure> {
-    match client.request(request)? {
+    match ask(client, request)? {
         Response::Ok => Ok(()),
         _ => Err(unexpected()),
     }
@@ -59,7 +107,7 @@ pub fn command(client: &mut Client, request: Request) -> Result<(), Failure> {
 
 /// Everything about one Ente.
 pub fn status(client: &mut Client, target: &Target) -> Result<EnteStatus, Failure> {
-    match client.request(Request::EnteStatus(target.clone()))? {
+    match ask(client, Request::EnteStatus(target.clone()))? {
         Response::Status(status) => Ok(*status),
         _ => Err(unexpected()),
     }

@@ -3,13 +3,17 @@
 use std::io::{Read as _, Write};
 use std::time::Duration;
 
-use arje_bus::MAX_PAYLOAD;
+use arje_bus::{CallError, HandlerError, MAX_PAYLOAD};
 use arje_card::Capability;
 use clap::Args;
 use ente::capability;
 
 use super::bus::BusArguments;
 use super::{Failure, Outcome};
+
+/// Why a typed service does not answer bytes.
+const TYPED: &str = "this is a typed service, which only components call: those that import the interface; its provider takes no \
+     bytes for it. Call it from such a component, or have the provider export arje:bus/handler, too";
 
 /// Call whoever provides a capability, and print what it answers
 #[derive(Args)]
@@ -35,11 +39,15 @@ impl Arguments {
         let deadline = Duration::from_millis(self.deadline);
         let mut client = bus.connect()?;
         let name = self.capability.to_string();
+        let is_typed = matches!(self.capability, Capability::Wit(_));
         match client.invoke(self.capability, payload, deadline)? {
             Ok(bytes) => {
                 out.write_all(&bytes)?;
                 out.flush()?;
                 Ok(Outcome::Done)
+            }
+            Err(CallError::Refused(HandlerError::Unsupported)) if is_typed => {
+                Err(Failure::Refused(format!("{name}: {TYPED}")))
             }
             Err(error) => Err(Failure::Refused(format!("{name}: {error}"))),
         }

@@ -98,7 +98,7 @@ impl LogsArguments {
             lines: self.lines,
             follow: self.follow,
         };
-        let mut log = match client.request(Request::Logs(logs))? {
+        let mut log = match bus::ask(&mut client, Request::Logs(logs))? {
             Response::Log(log) => log,
             _ => return Err(bus::unexpected()),
         };

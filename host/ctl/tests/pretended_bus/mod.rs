@@ -7,9 +7,9 @@ use std::thread;
 
 use arje_bus::{
     BusError, CallError, EntePage, EnteState, EnteStatus, EnteSummary, ErrorCode, Event, Exit,
-    ExitKind, FrameReader, Happening, HelloAnswer, Identity, Invoked, Log, LogEntry, LogLine,
-    LogRecord, LogSource, LostLines, Notice, PayloadKind, Reply, Request, RequestFrame, Response,
-    Rights, ServerFrame, Target, Telemetry, Transition, Versions, Welcome, encode,
+    ExitKind, FrameReader, HandlerError, Happening, HelloAnswer, Identity, Invoked, Log, LogEntry,
+    LogLine, LogRecord, LogSource, LostLines, Notice, PayloadKind, Reply, Request, RequestFrame,
+    Response, Rights, ServerFrame, Target, Telemetry, Transition, Versions, Welcome, encode,
 };
 use arje_card::Id;
 
@@ -110,6 +110,7 @@ fn answer(frame: &RequestFrame, stopped: bool, asked: usize, out: &mut Vec<u8>) 
         Request::Invoke(invoke) => Response::Invoked(Invoked {
             result: match invoke.payload.as_slice() {
                 b"late" => Err(CallError::Deadline),
+                b"typed" => Err(CallError::Refused(HandlerError::Unsupported)),
                 payload => Ok([b"you said ", payload].concat()),
             },
         }),
