@@ -2,12 +2,14 @@
 //!
 //! - [`sources`] knows what a component is made of, and whether that has changed;
 //! - [`watch`] tells that something did;
-//! - [`project`] has the folders and the seed, and which Ente runs what;
+//! - [`project`] has the folders that are built;
+//! - [`plan`] has the seed, and which Ente of it runs what;
 //! - [`child`] starts programs of ours and ends them, with everything that they started;
 //! - [`screen`] prints a line for each event;
 //! - [`session`] decides what is next, one thing at a time.
 
 pub mod child;
+pub mod plan;
 pub mod project;
 pub mod screen;
 pub mod session;

@@ -1,24 +1,13 @@
-//! The folders that are built, the seed that runs, and which Ente of it runs which component.
+//! The folders that are built to components.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use arje_card::{Card, Document, Entry, Format, Id, LoadError, Payload, Pin, Reading};
-use arje_store::Sha256;
-use arje_verify::modules::Modules;
-use arje_verify::pins::{self, MODULE_KEY};
-use arje_verify::{Findings, Machine, judge};
-
 use super::child;
-use super::sources::{Snapshot, Sources};
+use super::sources::{Change, Snapshot, Sources};
 use super::watch::Watch;
 
-/// The seed of a folder.
-pub const SEED: &str = "seed.card.json";
-/// Where finished components are, beside the seed.
-pub const COMPONENTS: &str = "components";
 /// Tells a command that builds where its component goes.
 pub const COMPONENTS_VARIABLE: &str = "ARJE_COMPONENTS";
 /// The target of cargo's results.
@@ -38,6 +27,8 @@ pub enum Builder {
 pub struct Package {
     /// Its last name.
     pub name: String,
+    /// The name of its component, once it was built. Of one that others build that is not known.
+    pub module: Option<String>,
     builder: Builder,
     sources: Sources,
     known: Snapshot,
@@ -71,6 +62,7 @@ impl Package {
         skipped.extend(env::var_os("CARGO_TARGET_DIR").and_then(absolute));
         Ok(Self {
             name: name.to_string_lossy().into_owned(),
+            module: None,
             builder,
             sources: Sources {
                 folder: path,
@@ -83,19 +75,19 @@ impl Package {
         })
     }
 
-    /// Whether its sources are others than when it was last asked. While it is built, cargo writes its lock file, which
+    /// What became of its sources since it was last asked. While it is built, cargo writes its lock file, which
     /// is no change.
     ///
     /// # Errors
     /// They cannot be read, or not be watched.
-    pub fn has_changed(&mut self, watch: &Watch, is_built_now: bool) -> Result<bool, String> {
+    pub fn change(&mut self, watch: &Watch, is_built_now: bool) -> Result<Change, String> {
         let now = self.sources.look(watch)?;
         if is_built_now {
             self.take_in_lock(&now);
         }
-        let changed = now != self.known;
+        let change = now.since(&self.known);
         self.known = now;
-        Ok(changed)
+        Ok(change)
     }
 
     /// Whether our own builder builds it, which prints the path of the component.
@@ -130,6 +122,11 @@ impl Package {
     /// The sources cannot be read, or not be watched.
     pub fn was_built(&mut self, said: &str, watch: &Watch) -> Result<(), String> {
         (self.built, self.broken) = (true, false);
+        // What a builder wrote again is no save.
+        let now = self.sources.look(watch)?;
+        if now.since(&self.known) == Change::Saved {
+            self.known = now;
+        }
         if !self.is_cargos() {
             return Ok(());
         }
@@ -139,8 +136,9 @@ impl Package {
         let results = target.unwrap_or_else(|| folder.join("target"));
         let results = results.join(TARGET).join("release");
         if let Some(name) = Path::new(said.trim()).file_stem() {
-            self.sources
-                .take_in_dep_info(&results, &name.to_string_lossy());
+            let name = name.to_string_lossy().into_owned();
+            self.sources.take_in_dep_info(&results, &name);
+            self.module = Some(name);
         }
         let now = self.sources.look(watch)?;
         self.take_in_lock(&now);
@@ -184,145 +182,10 @@ fn absolute(folder: std::ffi::OsString) -> Option<PathBuf> {
     std::path::absolute(folder).ok()
 }
 
-/// An Ente that runs a component which may change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Runs {
-    /// The Ente.
-    pub id: Id,
-    /// Its name for people.
-    pub label: String,
-    /// The name of its component.
-    pub module: String,
-    /// The component that it was given last.
-    pub pin: Pin,
-    /// Whether another component can take its place while it lives (docs/deployment.md).
-    pub can_be_replaced: bool,
-}
-
-/// A seed that can be run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// With the pins of the components at hand.
-    pub text: String,
-    /// The Entes whose components may change.
-    pub entes: Vec<Runs>,
-}
-
-/// Reads a seed and writes the pins of components into it, in memory.
-///
-/// # Errors
-/// Everything that is wrong with it, a line each.
-pub fn plan(seed: &Path, components: &Path) -> Result<Plan, Vec<String>> {
-    let file = seed.display();
-    let bad = |findings: &Findings| -> Vec<String> {
-        let lines = findings.lines().into_iter();
-        lines.map(|line| format!("{file}: {line}")).collect()
-    };
-    // Unchecked: the pins are not written yet.
-    let mut document = match Document::load_unchecked(seed) {
-        Ok(document) => document,
-        Err(LoadError::Invalid { report, .. }) => return Err(bad(&Findings::of_report(&report))),
-        Err(error) => return Err(vec![error.to_string()]),
-    };
-    let modules =
-        Modules::of_folders(&[components.to_owned()]).map_err(|error| vec![error.to_string()])?;
-    let resolved = pins::resolve(&mut document.card, modules.components());
-    if !resolved.problems.is_empty() {
-        let lines = resolved.problems.iter();
-        return Err(lines.map(|problem| format!("{file}: {problem}")).collect());
-    }
-    let text = document
-        .to_text()
-        .map_err(|error| vec![format!("{file}: {error}")])?;
-    let reading = Reading::parse(text.as_bytes(), Format::of(seed))
-        .map_err(|report| bad(&Findings::of_report(&report)))?;
-    let findings = judge(&reading, Machine::Any);
-    if !findings.problems.is_empty() {
-        return Err(bad(&findings));
-    }
-    let entes = reading.walk().filter_map(|visit| runs(visit.card));
-    let entes = entes.collect();
-    Ok(Plan { text, entes })
-}
-
-fn runs(card: &Card) -> Option<Runs> {
-    let Payload::Wasm(payload) = &card.payload else {
-        return None;
-    };
-    let module = card.extensions.get(MODULE_KEY)?.as_str()?;
-    Some(Runs {
-        id: card.id,
-        label: card.label.clone(),
-        module: module.to_owned(),
-        pin: payload.module_sha256,
-        can_be_replaced: matches!(payload.entry, Entry::Service | Entry::Http)
-            && card.soma.is_off(),
-    })
-}
-
-/// The component of this name, as far as there is one.
-#[must_use]
-pub fn pin_of(components: &Path, module: &str) -> Option<Pin> {
-    let wasm = fs::read(components.join(format!("{module}.wasm"))).ok()?;
-    Some(Pin(*Sha256::of(&wasm).as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
-
-    fn wasm(number: u8, entry: &str, module: &str) -> Value {
-        json!({
-            "schema_version": 1, "id": format!("01J0000000000000000000000{number}"),
-            "label": format!("ente{number}"), "supervision": "OneShot", "module": module,
-            "payload": { "Wasm": { "module_sha256": "0".repeat(64), "entry": entry } },
-        })
-    }
-
-    fn seed(folder: &Path, genesis: &[Value]) -> PathBuf {
-        let seed = json!({
-            "schema_version": 1, "id": "01J00000000000000000000000", "label": "seed",
-            "supervision": "OneShot", "payload": "Virtual", "genesis": genesis,
-        });
-        let path = folder.join(SEED);
-        fs::write(&path, seed.to_string()).unwrap();
-        path
-    }
-
-    #[test]
-    fn a_seed_is_planned_with_the_components_at_hand() {
-        let folder = tempfile::tempdir().unwrap();
-        let components = folder.path().join(COMPONENTS);
-        fs::create_dir(&components).unwrap();
-        fs::write(components.join("a.wasm"), "one").unwrap();
-        let mut twin = wasm(2, "service", "a");
-        twin["soma"] = json!({ "rlimits": { "nofile": 64 } });
-        let once = wasm(3, "run", "a");
-        let path = seed(folder.path(), &[wasm(1, "service", "a"), twin, once]);
-        let before = fs::read(&path).unwrap();
-        let planned = plan(&path, &components).unwrap();
-        let pin = pin_of(&components, "a").unwrap();
-        let replaceable: Vec<_> = planned.entes.iter().map(|e| e.can_be_replaced).collect();
-        assert_eq!(replaceable, [true, false, false]);
-        assert!(planned.entes.iter().all(|ente| ente.pin == pin));
-        assert!(planned.text.contains(&pin.to_string()));
-        assert_eq!(fs::read(&path).unwrap(), before, "the file is the author's");
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_seed_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let components = folder.path().join(COMPONENTS);
-        fs::create_dir(&components).unwrap();
-        let path = seed(folder.path(), &[wasm(1, "service", "absent")]);
-        let told = plan(&path, &components).unwrap_err();
-        assert!(told[0].contains("absent.wasm"), "{told:?}");
-        fs::write(&path, "{").unwrap();
-        assert!(plan(&path, &components).is_err());
-        fs::remove_file(&path).unwrap();
-        assert!(plan(&path, &components).unwrap_err()[0].contains(SEED));
-    }
+    use std::fs;
 
     #[test]
     fn how_a_folder_is_built_is_known() {

@@ -2,26 +2,31 @@
 //! a time: builds what has changed, then starts the system, or deploys into it what came of that.
 
 mod builds;
+mod compare;
 mod deploys;
 mod ending;
 mod events;
+mod running;
 mod system;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use arje_card::Pin;
 use arje_store::Sha256;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use self::builds::Job;
 use self::system::System;
-use super::project::{Package, Plan};
+use super::plan::{self, Plan};
+use super::project::Package;
 use super::screen::Screen;
+use super::sources::Change;
 use super::watch::Watch;
 
 /// What a session ends with, if not because it was asked to.
@@ -75,6 +80,12 @@ pub struct Session<'w> {
     to_build: BTreeSet<usize>,
     /// Whether components may have changed.
     look: bool,
+    /// The packages that were saved, of which it is still to be said what runs.
+    saved: BTreeSet<usize>,
+    /// The Entes, by their place in the plan, whose components wait until every package builds.
+    held: BTreeSet<usize>,
+    /// The components when they were last looked at.
+    at_hand: BTreeMap<String, Pin>,
     /// Whether the system is to be started.
     start: bool,
     job: Option<Job>,
@@ -96,11 +107,12 @@ impl<'w> Session<'w> {
         let watch = Watch::new()?;
         watch_places(&settings, &scratch, &watch)?;
         for package in &mut settings.packages {
-            package.has_changed(&watch, false)?;
+            package.change(&watch, false)?;
         }
         Ok(Self {
             to_build: (0..settings.packages.len()).collect(),
             seed_known: digest(&settings.seed),
+            at_hand: plan::at_hand(&settings.components),
             settings,
             screen,
             scratch,
@@ -108,6 +120,8 @@ impl<'w> Session<'w> {
             signals,
             seed_changed: false,
             look: false,
+            saved: BTreeSet::new(),
+            held: BTreeSet::new(),
             start: true,
             job: None,
             system: None,
@@ -173,9 +187,17 @@ impl<'w> Session<'w> {
         self.seed_known = seed;
         let built_now = self.job.as_ref().and_then(Job::builds);
         for (at, package) in self.settings.packages.iter_mut().enumerate() {
-            if package.has_changed(&self.watch, built_now == Some(at))? {
-                self.to_build.insert(at);
-                any = true;
+            let is_built_now = built_now == Some(at);
+            match package.change(&self.watch, is_built_now)? {
+                Change::Edited => {
+                    self.to_build.insert(at);
+                    any = true;
+                }
+                // It would become what it is already. But that need not be what runs.
+                Change::Saved if !is_built_now && !package.broken => {
+                    self.saved.insert(at);
+                }
+                Change::Saved | Change::Untouched => {}
             }
         }
         if any {

@@ -41,13 +41,41 @@ enum Mark {
 
 /// What was in the files at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Snapshot(BTreeMap<PathBuf, Mark>);
+pub struct Snapshot(BTreeMap<PathBuf, (Mark, Option<SystemTime>)>);
+
+/// What became of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    Untouched,
+    /// Some were written again, as they were.
+    Saved,
+    /// There is something else in them.
+    Edited,
+}
 
 impl Snapshot {
+    /// What became of the files between another time and this one.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Change {
+        if self == before {
+            return Change::Untouched;
+        }
+        match self.marks().eq(before.marks()) {
+            true => Change::Saved,
+            false => Change::Edited,
+        }
+    }
+
+    fn marks(&self) -> impl Iterator<Item = (&Path, Mark)> {
+        let files = self.0.iter();
+        files.map(|(path, (mark, _))| (path.as_path(), *mark))
+    }
+
     /// Takes over what another one knows of this file.
     pub fn adopt(&mut self, file: &Path, from: &Self) {
         match from.0.get(file) {
-            Some(mark) => self.0.insert(file.to_owned(), *mark),
+            Some(known) => self.0.insert(file.to_owned(), *known),
             None => self.0.remove(file),
         };
     }
@@ -146,7 +174,7 @@ impl Snapshot {
                 Err(_) => large,
             }
         };
-        self.0.insert(path, mark);
+        self.0.insert(path, (mark, metadata.modified().ok()));
     }
 }
 
@@ -187,18 +215,32 @@ mod tests {
         for ignored in ["target/a", ".git/b", "components/c.wasm", ".swp", "a~"] {
             fs::write(folder.path().join(ignored), "x").unwrap();
         }
-        fs::write(folder.path().join("src/lib.rs"), "one").unwrap();
-        assert_eq!(sources.look(&watch).unwrap(), before);
+        assert_eq!(
+            sources.look(&watch).unwrap().since(&before),
+            Change::Untouched
+        );
+        save_again(&folder.path().join("src/lib.rs"));
+        assert_eq!(sources.look(&watch).unwrap().since(&before), Change::Saved);
         // As editors do it.
         fs::write(folder.path().join("new"), "two").unwrap();
         fs::rename(folder.path().join("new"), folder.path().join("src/lib.rs")).unwrap();
         let after = sources.look(&watch).unwrap();
-        assert_ne!(after, before);
+        assert_eq!(after.since(&before), Change::Edited);
         fs::write(folder.path().join("src/deep/x.rs"), "").unwrap();
         let deep = sources.look(&watch).unwrap();
-        assert_ne!(deep, after);
+        assert_eq!(deep.since(&after), Change::Edited);
         fs::remove_dir_all(folder.path().join("src/deep")).unwrap();
-        assert_eq!(sources.look(&watch).unwrap(), after);
+        assert_eq!(
+            sources.look(&watch).unwrap().since(&after),
+            Change::Untouched
+        );
+    }
+
+    /// The same text, at another time.
+    fn save_again(path: &Path) {
+        let later = SystemTime::now() + std::time::Duration::from_secs(10);
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(later).unwrap();
     }
 
     #[test]
@@ -234,6 +276,6 @@ mod tests {
         assert_eq!(sources.elsewhere, std::slice::from_ref(&shared));
         let before = sources.look(&watch).unwrap();
         fs::write(&shared, "two").unwrap();
-        assert_ne!(sources.look(&watch).unwrap(), before);
+        assert_eq!(sources.look(&watch).unwrap().since(&before), Change::Edited);
     }
 }

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use ente::dev::project::{COMPONENTS, Package, SEED};
+use ente::dev::plan::{COMPONENTS, SEED};
+use ente::dev::project::Package;
 use ente::dev::screen::Screen;
 use ente::dev::session::{Session, Settings, Trouble};
 use ente::place;
@@ -16,7 +17,8 @@ use super::{Failure, Outcome};
 ///
 /// Builds the packages, runs the seed in dev mode with their components, and watches the sources. What is saved is built
 /// and deployed into the running system, as `ente deploy` does it; what does not build, or is refused, is said, and what runs goes
-/// on. A seed that is saved is started anew. The seed is pinned in memory only. Ctrl-C ends everything; three times, at once.
+/// on. What cannot take over from what runs, as its interface has changed for example, has the system start anew, which is said; so
+/// has a seed that is saved. The seed is pinned in memory only. Ctrl-C ends everything; three times, at once.
 #[derive(Args)]
 pub struct Arguments {
     /// Folder of a package; may be given several times; they are built in this order

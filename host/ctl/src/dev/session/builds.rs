@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use arje_card::Pin;
 use arje_store::Sha256;
 
+use super::deploys::Next;
 use super::{Session, Trouble};
 use crate::dev::child::{Group, output_file};
 
@@ -23,8 +23,8 @@ pub(super) struct Job {
 pub(super) enum Task {
     /// Builds the package at this place.
     Build(usize),
-    /// Deploys this component into the Ente at this place of the plan.
-    Deploy(usize, Pin),
+    /// Deploys a component.
+    Deploy(Next),
 }
 
 impl Job {
@@ -32,7 +32,7 @@ impl Job {
     pub const fn builds(&self) -> Option<usize> {
         match self.task {
             Task::Build(at) => Some(at),
-            Task::Deploy(..) => None,
+            Task::Deploy(_) => None,
         }
     }
 
@@ -75,7 +75,7 @@ impl Session<'_> {
         match job.task {
             Task::Build(at) if status.success() => self.built(at, job.began.elapsed()),
             Task::Build(at) => self.not_built(at, status),
-            Task::Deploy(at, pin) => self.deployed(at, pin, status),
+            Task::Deploy(next) => self.deployed(next, status),
         }
     }
 
@@ -93,6 +93,7 @@ impl Session<'_> {
         let line = format!("built {name} in {seconds:.1} s{what}");
         self.screen.good(line)?;
         self.look = true;
+        self.saved.insert(at);
         Ok(())
     }
 
@@ -101,11 +102,12 @@ impl Session<'_> {
             return Ok(());
         };
         package.was_not_built(&self.watch)?;
+        let name = package.name.clone();
         let goes_on = match &self.system {
-            Some(_) => "what runs goes on",
-            None => "it is built again with the next change",
+            Some(_) => self.goes_on(at),
+            None => "it is built again with the next change".to_owned(),
         };
-        let line = format!("{} does not build ({status}); {goes_on}", package.name);
+        let line = format!("{name} does not build ({status}); {goes_on}");
         Ok(self.screen.bad(line)?)
     }
 }

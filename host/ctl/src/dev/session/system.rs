@@ -6,15 +6,18 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use arje_card::Pin;
 use nix::sys::signal::Signal;
 
+use super::deploys::Next;
 use super::{Session, Trouble};
 use crate::dev::child::{Group, program};
-use crate::dev::project;
+use crate::dev::plan;
 
 /// When to ask again whether the bus listens, once its socket is there: between the two are a few system calls.
 const SOON: Duration = Duration::from_millis(5);
+
+/// What becomes of the system when something else cannot run.
+const GOES_ON: &str = "what runs goes on";
 
 /// A system that runs.
 pub(super) struct System {
@@ -25,8 +28,8 @@ pub(super) struct System {
     up: bool,
     /// When to ask that again.
     pub ask_again: Option<Instant>,
-    /// What is to be deployed: the Ente's place in the plan, and the component.
-    pub queue: VecDeque<(usize, Pin)>,
+    /// What is to be deployed.
+    pub queue: VecDeque<Next>,
 }
 
 impl System {
@@ -41,8 +44,11 @@ impl System {
 
 impl Session<'_> {
     pub(super) fn start_system(&mut self) -> Result<(), Trouble> {
+        self.saved.clear();
+        self.held.clear();
         let settings = &self.settings;
-        let plan = match project::plan(&settings.seed, &settings.components) {
+        self.at_hand = plan::at_hand(&settings.components);
+        let plan = match plan::plan(&settings.seed, &settings.components, &settings.store) {
             Ok(plan) => plan,
             Err(lines) => {
                 return self.refused_seed(&lines, "it is read again with the next change");
@@ -71,17 +77,43 @@ impl Session<'_> {
 
     /// The seed is another one: it is what runs from now on, unless something is wrong with it.
     pub(super) fn take_in_seed(&mut self) -> Result<(), Trouble> {
-        let Some(system) = &mut self.system else {
+        if self.system.is_none() {
             self.start = true;
             return Ok(());
-        };
-        match project::plan(&self.settings.seed, &self.settings.components) {
-            Err(lines) => self.refused_seed(&lines, "what runs goes on"),
-            Ok(plan) if self.plan.as_ref().is_some_and(|old| *old == plan) => Ok(()),
+        }
+        let settings = &self.settings;
+        match plan::plan(&settings.seed, &settings.components, &settings.store) {
+            Err(lines) => self.refused_seed(&lines, GOES_ON),
+            Ok(plan) if self.plan.as_ref().is_some_and(|it| it.has_cards_of(&plan)) => {
+                Ok(self.screen.good("the seed means what runs already")?)
+            }
             Ok(_) => {
-                system.leave();
+                self.leave();
                 Ok(self.screen.good("the seed has changed: restarting")?)
             }
+        }
+    }
+
+    /// Has the system end and start again with the components at hand, saying why, unless it could not start with them.
+    /// Whether it does.
+    pub(super) fn restart(&mut self, why: &str) -> Result<bool, Trouble> {
+        let settings = &self.settings;
+        match plan::plan(&settings.seed, &settings.components, &settings.store) {
+            Err(lines) => {
+                self.refused_seed(&lines, GOES_ON)?;
+                Ok(false)
+            }
+            Ok(_) => {
+                self.leave();
+                self.screen.good(why)?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        if let Some(system) = &mut self.system {
+            system.leave();
         }
     }
 
@@ -92,34 +124,6 @@ impl Session<'_> {
         Ok(self
             .screen
             .bad(format_args!("this seed cannot run; {then}"))?)
-    }
-
-    /// Holds what runs against the components at hand.
-    pub(super) fn compare_components(&mut self) -> Result<(), Trouble> {
-        let Some(plan) = &self.plan else {
-            return Ok(());
-        };
-        let pin_of = |module: &str| project::pin_of(&self.settings.components, module);
-        let entes = plan.entes.iter().enumerate();
-        let other = entes.filter_map(|(at, ente)| Some((at, ente, pin_of(&ente.module)?)));
-        let other: Vec<_> = other.filter(|(_, ente, pin)| *pin != ente.pin).collect();
-        let Some(system) = &mut self.system else {
-            self.start |= !other.is_empty();
-            return Ok(());
-        };
-        if system.leaving {
-            return Ok(());
-        }
-        system.queue = other.iter().map(|(at, _, pin)| (*at, *pin)).collect();
-        if let Some((_, ente, _)) = other.iter().find(|(_, ente, _)| !ente.can_be_replaced) {
-            system.leave();
-            let line = format!(
-                "{} has a body or runs once, and cannot be replaced while it lives: restarting",
-                ente.label
-            );
-            self.screen.good(line)?;
-        }
-        Ok(())
     }
 
     /// Whether something can be asked of the system; if not yet, it is asked again.

@@ -1,20 +1,17 @@
-//! `ente dev`: what an author saves is served, without what the service knew being lost.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test may panic; helpers outside of test functions, too"
-)]
+//! What is built from sources, by cargo.
 
-mod common;
-
-use arje_guest_artifacts::builder::nested;
-use common::{Dev, folder};
+use super::common::{Dev, folder};
+use super::{children, program, save};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What cargo makes of two packages of one name has one name in its folder.
+static CARGO: Mutex<()> = Mutex::new(());
 
 /// A component that calls the greeter ten times a second.
 const VISITOR: &str = r#"
@@ -55,23 +52,6 @@ freestanding!();
 service!(Visitor, timers);
 "#;
 
-/// A program beside `ente-zero`.
-fn program(name: &str) -> Command {
-    let path = Path::new(env!("CARGO_BIN_EXE_ente-zero")).with_file_name(name);
-    assert!(
-        path.is_file(),
-        "{name} is not beside ente-zero; `cargo build --release` in the tree makes it"
-    );
-    nested::command(path)
-}
-
-/// As editors save: another file, renamed to the name.
-fn save(path: &Path, text: &str) {
-    let new = path.with_file_name(".saved");
-    fs::write(&new, text).unwrap();
-    fs::rename(new, path).unwrap();
-}
-
 /// A folder with a greeter, a visitor, and a seed of both. Gives the greeter's source.
 fn make(folder: &Path) -> PathBuf {
     for name in ["greeter", "visitor"] {
@@ -89,7 +69,8 @@ fn make(folder: &Path) -> PathBuf {
     let mut visitor = visitor["genesis"][0].clone();
     visitor["requires"] = seed["genesis"][0]["provides"].clone();
     visitor["provides"] = json!([]);
-    seed["genesis"].as_array_mut().unwrap().push(visitor);
+    // First, though it needs the other one: what is deployed comes in this order.
+    seed["genesis"].as_array_mut().unwrap().insert(0, visitor);
     fs::write(folder.join("seed.card.json"), seed.to_string()).unwrap();
     folder.join("greeter/src/lib.rs")
 }
@@ -117,14 +98,13 @@ fn told(dev: &mut Dev, words: &str) -> u64 {
     number.trim_matches('"').parse().unwrap()
 }
 
-/// What a process has started and not waited for.
-fn children(pid: Pid) -> Vec<String> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-    children.split_whitespace().map(str::to_owned).collect()
+fn alone() -> MutexGuard<'static, ()> {
+    CARGO.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[test]
 fn what_is_saved_is_served_and_what_the_service_knew_is_kept() {
+    let _alone = alone();
     let folder = folder();
     let source = make(folder.path());
     let good = fs::read_to_string(&source).unwrap();
@@ -155,21 +135,33 @@ fn what_is_saved_is_served_and_what_the_service_knew_is_kept() {
 
     // What does not build, and what is refused, changes nothing.
     save(&source, "this is no Rust");
-    dev.wait("greeter does not build");
-    let before = told(&mut dev, "Good day");
-    let refuses = other.replace("Good day, {name}", "Never, {name}").replace(
-        "self.greeted = u64::from_le_bytes(bytes);",
-        "return Err(format!(\"not mine: {}\", u64::from_le_bytes(bytes)));",
+    let why = dev.wait("greeter does not build");
+    assert!(
+        why.contains("greeter: the older one still runs, sha256"),
+        "{why}"
     );
+    let before = told(&mut dev, "Good day");
+    let refuses = other.replace(
+        "Ok(Self { greeted: 0 })",
+        "Err(format!(\"not today, {}\", card.label))",
+    );
+    assert_ne!(refuses, other);
     save(&source, &refuses);
     let why = dev.wait("greeter is not deployed");
-    assert!(why.contains("not mine"), "{why}");
+    assert!(why.contains("the older one still runs, sha256"), "{why}");
+    assert!(
+        why.contains("`start` returned an error: not today"),
+        "{why}"
+    );
     assert!(told(&mut dev, "Good day") > before);
+
+    save(&source, &other);
+    dev.wait("built greeter");
 
     // A seed that changes is another system.
     save(
         &seed,
-        &seed_text.replace("\"label\":\"visitor\"", "\"label\":\"guest\""),
+        seed_text.replace("\"label\":\"visitor\"", "\"label\":\"guest\""),
     );
     dev.wait("the seed has changed");
     dev.wait("guest: was told");
@@ -201,21 +193,80 @@ fn what_is_saved_is_served_and_what_the_service_knew_is_kept() {
 }
 
 #[test]
-fn what_cannot_be_run_is_refused() {
+fn what_cannot_take_the_place_of_what_runs_is_started_instead() {
+    let _alone = alone();
     let folder = folder();
-    let refused = |arguments: &[&str]| {
-        let mut dev = program("ente");
-        let ended = dev
-            .arg("dev")
-            .args(arguments)
-            .current_dir(folder.path())
-            .output()
-            .unwrap();
-        assert_eq!(ended.status.code(), Some(2));
-        String::from_utf8(ended.stderr).unwrap()
-    };
-    assert!(refused(&[]).contains("ente new service"));
-    fs::write(folder.path().join("seed.card.json"), "{}").unwrap();
-    assert!(refused(&[]).contains("there is no Cargo.toml"));
-    assert!(!folder.path().join("components").exists());
+    let source = make(folder.path());
+    let good = fs::read_to_string(&source).unwrap();
+    let mut dev = start(folder.path());
+    dev.wait("ente dev: running");
+    told(&mut dev, "Hello");
+
+    // A further function, and who calls it, at once. The one that calls is deployed after the one that answers.
+    let wit = folder.path().join("greeter/wit/greeter.wit");
+    let visitor = folder.path().join("visitor/src/lib.rs");
+    save(&visitor, VISITOR.replace("::greet(", "::wave("));
+    dev.wait("visitor does not build");
+    let method = "fn greet(name: String)";
+    let wave = "fn wave(name: String) -> Result<String, Error> {\nSelf::greet(name)\n}\n";
+    let good = good
+        .replace(method, &format!("{wave}\n{method}"))
+        .replace("Hello, {name}", "I wave, {name}");
+    save(&source, &good);
+    dev.wait("greeter does not build");
+    let text = fs::read_to_string(&wit).unwrap();
+    let greet = "greet: func(name: string)";
+    let waves = "wave: func(name: string) -> result<string, error>;";
+    let text = text.replace(greet, &format!("{waves}\n{greet}"));
+    save(&wit, &text);
+    dev.wait("deployed greeter");
+    dev.wait("deployed visitor");
+    assert!(told(&mut dev, "I wave") > 1);
+    save(&visitor, VISITOR);
+    dev.wait("deployed visitor");
+
+    // Another form of what is saved.
+    let other = good.replace("I wave, {name}", "Good day, {name}").replace(
+        "self.greeted = u64::from_le_bytes(bytes);",
+        "return Err(format!(\"not mine: {}\", u64::from_le_bytes(bytes)));",
+    );
+    save(&source, &other);
+    let why = dev.wait("restarting the system with what was built");
+    assert!(
+        why.contains("nothing of what its Entes knew is kept") && why.contains("not mine"),
+        "{why}"
+    );
+    dev.wait("ente dev: running");
+    assert_eq!(told(&mut dev, "Good day"), 1);
+
+    // Another interface, and who uses it does not build yet: then there is no system to start.
+    let name = "greet: func(name: string";
+    save(&wit, text.replace(name, &format!("{name}, warmly: bool")));
+    let name = "fn greet(name: String";
+    let warm = other
+        .replace(name, &format!("{name}, _warmly: bool"))
+        .replace("Self::greet(name)", "Self::greet(name, true)");
+    save(&source, warm.replace("Good day, {name}", "Welcome, {name}"));
+    let why = dev.wait("greeter is not deployed");
+    assert!(
+        why.contains("the older one still runs") && why.contains("but visitor does not build"),
+        "{why}"
+    );
+    told(&mut dev, "Good day");
+    save(
+        &visitor,
+        VISITOR.replace("greet(\"visitor\"", "greet(\"visitor\", true"),
+    );
+    let why = dev.wait("restarting the system with what was built");
+    assert!(why.contains("has other types"), "{why}");
+    dev.wait("ente dev: running");
+    assert_eq!(told(&mut dev, "Welcome"), 1);
+
+    kill(Pid::from_raw(dev.child.id().cast_signed()), Signal::SIGINT).unwrap();
+    let (ended_well, seen) = dev.end();
+    assert!(ended_well, "{seen:#?}");
+    let refused = seen
+        .iter()
+        .filter(|line| line.contains("visitor is not deployed"));
+    assert_eq!(refused.count(), 0, "{seen:#?}");
 }
