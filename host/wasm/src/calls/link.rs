@@ -77,9 +77,17 @@ fn direct<const P: usize, const R: usize>(
     called: Called,
 ) -> Result<()> {
     instance.func_wrap_async(name, move |store, Taken::<P>(params)| {
-        let answer = call(store, called.clone(), params);
-        Box::new(async move { Ok(Given::<R>(answer.await?)) })
+        given::<R>(store, called.clone(), params)
     })
+}
+
+/// The same for any number of parameters: once in the program, and not 17 times.
+fn given<'s, const R: usize>(
+    store: StoreContextMut<'s, Ctx>,
+    called: Called,
+    params: Result<Vec<u8>, Unfit>,
+) -> Box<dyn Future<Output = Result<Given<R>>> + Send + 's> {
+    Box::new(async move { Ok(Given(call(store, called, params).await?)) })
 }
 
 /// A function whose parameters lie in memory: they are too many for the stack.
