@@ -6,7 +6,7 @@
 //! many bytes as the canonical ABI gives it, `flags` are a bit each, from the lowest. Records and tuples are their fields.
 //!
 //! They are made of what is on a component's stack and in its memory, and put there again, without anything in between
-//! ([`direct`]); parameters of a function that has too many for the stack go by way of [`Val`]s.
+//! ([`direct`]); those of functions with many parameters go by way of [`Val`]s.
 //!
 //! What a worker sends is taken for hostile: a count is held against what is there and against a bound before
 //! anything is made for it. Every value takes a byte at least, so there are never more of them than bytes.
