@@ -167,18 +167,11 @@ fn typed(
         clients.push(client);
     }
     let text = "x".repeat(size);
-    // Some ten nanoseconds for each byte: fewer of the large ones.
-    let few = if size > 1024 { 2 } else { ROW / 10 };
-    let by_type = [(ROW, "text", "string"), (few, "bytes", "list<u8>")];
-    for (row, word, ty) in by_type {
-        let command = format!("{word}-many {row} {text}");
+    for (word, ty) in [("text", "string"), ("bytes", "list<u8>")] {
+        let command = format!("{word}-many {ROW} {text}");
         for count in [1, CALLERS] {
-            let rounds = if ty == "string" {
-                rounds / count
-            } else {
-                10 / count
-            };
-            let samples = tell_each(rig, &clients[..count], &command, rounds.max(3), row)?;
+            let rounds = (rounds / count).max(3);
+            let samples = tell_each(rig, &clients[..count], &command, rounds, ROW)?;
             let what = format!("component to component, by type, a `{ty}`");
             bus.push(&named(&what, count), size, samples);
         }
