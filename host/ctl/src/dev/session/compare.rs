@@ -40,6 +40,7 @@ impl Session<'_> {
         };
         let saved = take(&mut self.saved);
         let queue = self.differences(&at_hand, &running, &saved);
+        self.settle_what_runs(&at_hand, &running);
         self.say_of_the_others(&at_hand, &running, &saved, &queue)?;
         self.at_hand = at_hand;
         self.enqueue(queue)
@@ -67,6 +68,19 @@ impl Session<'_> {
             (wanted && runs != Some(pin)).then_some(Next { at, pin, again })
         });
         next.collect()
+    }
+
+    /// What runs has had its turn: if somebody undoes it, that is left alone, too.
+    fn settle_what_runs(&mut self, at_hand: &BTreeMap<String, Pin>, running: &Running) {
+        let entes = self.plan.iter_mut().flat_map(|plan| &mut plan.entes);
+        for ente in entes {
+            let runs = running.get(&ente.id).and_then(|now| now.pin).map(Pin);
+            if let Some(pin) = at_hand.get(&ente.module)
+                && runs == Some(*pin)
+            {
+                ente.pin = *pin;
+            }
+        }
     }
 
     fn is_saved(&self, ente: &Runs, saved: &BTreeSet<usize>) -> bool {
