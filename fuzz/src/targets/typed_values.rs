@@ -9,46 +9,14 @@ use std::sync::LazyLock;
 /// What becomes of the bytes takes no more memory than this, as docs/worker.md has it, and what is needed beside it.
 const MOST: usize = (32 << 20) + (64 << 10);
 
-/// Types of every kind that the engine takes from a component, but for those that cannot cross.
-fn types() -> String {
-    let tall: String = (0..12).fold("u8".to_owned(), |inner, _| format!("(tuple {inner})"));
-    let colours: String = (0..300).map(|number| format!(" \"c{number}\"")).collect();
-    let name = "a".repeat(500);
-    format!(
-        r#"(component (import "t:t/t@1.0.0" (instance
-        (type $p (record (field "x" s32) (field "name" (option string))))
-        (export "point" (type $point (eq $p)))
-        (type $s (variant (case "nothing") (case "circle" f64) (case "line" (tuple $point $point))))
-        (export "shape" (type $shape (eq $s)))
-        (type $c (enum "red" "green" "blue"))
-        (export "colour" (type $colour (eq $c)))
-        (type $w (enum{colours}))
-        (export "wide" (type $wide (eq $w)))
-        (type $r (flags "a" "b" "c" "d" "e" "f" "g" "h" "i"))
-        (export "rights" (type $rights (eq $r)))
-        (type $n (record (field "{name}" bool)))
-        (export "named" (type $named (eq $n)))
-        (export "nothing" (func))
-        (export "numbers" (func (param "n" (tuple bool s8 u8 s16 u16 s32 u32 s64 u64 f32 f64 char))))
-        (export "texts" (func (param "t" string) (param "l" (list string)) (param "c" (list char))))
-        (export "bytes" (func (param "b" (list u8)) (param "s" (list s8))))
-        (export "lists" (func (param "l" (list (list (list u16)))) (param "o" (option (list bool)))))
-        (export "shapes" (func (param "s" $shape) (param "l" (list $shape))))
-        (export "colours" (func (param "c" (list $colour)) (param "w" (list $wide))))
-        (export "sets" (func (param "r" $rights) (param "l" (list $rights))))
-        (export "results" (func (param "a" (result)) (param "b" (result string (error $colour)))
-            (param "c" (result (error $shape))) (param "d" (option (option (option u8))))))
-        (export "tall" (func (param "l" (list {tall}))))
-        (export "named-ones" (func (param "l" (list $named)))))))"#
-    )
-}
+/// A component with functions of types of every kind that the engine takes, but for those that cannot cross.
+const COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/typed_values.wasm"));
 
 static FUNCTIONS: LazyLock<Vec<Parameters>> = LazyLock::new(|| {
     let engine = arje_engine::engine().expect("an engine");
     let fingerprint = arje_engine::fingerprint(&engine).into();
-    let wasm = wat::parse_str(types()).expect("a component");
     let program = ente_compile();
-    let artifact = Compiler::new(&program).compile(&wasm, fingerprint);
+    let artifact = Compiler::new(&program).compile(COMPONENT, fingerprint);
     let artifact = artifact.unwrap_or_else(|error| panic!("{}: {error}", program.display()));
     // SAFETY: it was compiled just now.
     unsafe { Parameters::of_imports(&artifact) }.expect("an artifact for this engine")
