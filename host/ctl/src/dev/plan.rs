@@ -35,6 +35,8 @@ pub struct Runs {
 pub struct Plan {
     /// With the pins of the components at hand.
     pub text: String,
+    /// The same with the names of the components in the place of their pins, which change with each deployment.
+    cards: String,
     /// The Entes whose components may change.
     pub entes: Vec<Runs>,
 }
@@ -43,14 +45,7 @@ impl Plan {
     /// Whether the Cards are the same, whichever components they are pinned to.
     #[must_use]
     pub fn has_cards_of(&self, other: &Self) -> bool {
-        self.unpinned() == other.unpinned()
-    }
-
-    fn unpinned(&self) -> String {
-        let entes = self.entes.iter();
-        entes.fold(self.text.clone(), |text, ente| {
-            text.replace(&ente.pin.to_string(), &ente.module)
-        })
+        self.cards == other.cards
     }
 }
 
@@ -90,8 +85,11 @@ pub fn plan(seed: &Path, components: &Path, store: &Path) -> Result<Plan, Vec<St
         return Err(bad(&findings));
     }
     let entes = reading.walk().filter_map(|visit| runs(visit.card));
-    let entes = entes.collect();
-    Ok(Plan { text, entes })
+    let entes: Vec<Runs> = entes.collect();
+    let cards = entes.iter().fold(text.clone(), |text, ente| {
+        text.replace(&ente.pin.to_string(), &ente.module)
+    });
+    Ok(Plan { text, cards, entes })
 }
 
 fn runs(card: &Card) -> Option<Runs> {
@@ -191,6 +189,10 @@ mod tests {
         fs::write(components.join("a.wasm"), other).unwrap();
         let after = plan(&path, &components, folder.path()).unwrap();
         assert!(after != before && after.has_cards_of(&before));
+        // One that was deployed meanwhile is in the place of the one that it began with.
+        let mut running = before.clone();
+        running.entes[0].pin = after.entes[0].pin;
+        assert!(after.has_cards_of(&running) && running.has_cards_of(&after));
         seed(folder.path(), &[wasm(2, "service", "a")]);
         let renamed = plan(&path, &components, folder.path()).unwrap();
         assert!(!renamed.has_cards_of(&before));
