@@ -49,7 +49,7 @@ struct Called {
 
 type Wrap = fn(&mut LinkerInstance<'_, Ctx>, &str, Called) -> Result<()>;
 
-/// For each number of parameters on the stack, without a result and with one. Each takes 4 KB of PID 1, so there is an end to
+/// For each number of parameters on the stack, without a result and with one. Each takes 3 KB of PID 1, so there is an end to
 /// it before that of the stack, which has room for 16: few functions have more than 8, and what is slow for them is a large
 /// `list<u8>` alone.
 const WRAPS: [[Wrap; 2]; 9] = [

@@ -1,7 +1,7 @@
 //! From bytes to values, or past them.
 
 use super::layout::number_of;
-use super::{Steps, Unfit, width};
+use super::{Steps, Unfit, little_endian, width};
 use crate::ctx::MAX_CALL_BYTES;
 use wasmtime::component::Val;
 use wasmtime::component::types::Type;
@@ -53,8 +53,7 @@ impl<'b> Decoder<'b> {
 
     /// A number of so many bytes, 8 at most.
     pub(super) fn wide(&mut self, width: usize) -> Result<u64, Unfit> {
-        let bytes = self.take(width)?.iter().rev();
-        Ok(bytes.fold(0, |number, byte| number << 8 | u64::from(*byte)))
+        Ok(little_endian(self.take(width)?))
     }
 
     /// A number of so many bytes, 4 at most.

@@ -7,9 +7,9 @@
 
 use super::encode::Encoder;
 use super::layout::{Cases, number};
-use super::{Unfit, width};
+use super::{Unfit, little_endian, width};
 use crate::ctx::MAX_CALL_BYTES;
-use wasmtime::component::__internal::wasmtime_environ::component::StringEncoding;
+use wasmtime::component::__internal::wasmtime_environ::component::{StringEncoding, TypeMap};
 use wasmtime::component::__internal::{
     CanonicalAbiInfo, ComponentTypes, InterfaceType, LiftContext,
 };
@@ -84,9 +84,9 @@ impl<'c, 'm> Loader<'c, 'm> {
                 let (at, count) = pair(slots)?;
                 self.list(self.types[list].element, at, count)
             }
-            InterfaceType::Map(_) => {
+            InterfaceType::Map(map) => {
                 let (at, count) = pair(slots)?;
-                self.map(ty, at, count)
+                self.map(&self.types[map], at, count)
             }
             InterfaceType::FixedLengthList(list) => {
                 let list = &self.types[list];
@@ -137,8 +137,9 @@ impl<'c, 'm> Loader<'c, 'm> {
                 let (at, count) = (word(bytes, 0, 4)?, word(bytes, 4, 4)?);
                 self.list(self.types[list].element, at as usize, count as usize)
             }
-            InterfaceType::Map(_) => {
-                self.map(ty, word(bytes, 0, 4)? as usize, word(bytes, 4, 4)? as usize)
+            InterfaceType::Map(map) => {
+                let (at, count) = (word(bytes, 0, 4)?, word(bytes, 4, 4)?);
+                self.map(&self.types[map], at as usize, count as usize)
             }
             InterfaceType::FixedLengthList(list) => {
                 let list = &self.types[list];
@@ -214,11 +215,7 @@ impl<'c, 'm> Loader<'c, 'm> {
         (0..count).try_for_each(|n| self.load(ty, slice(bytes, n * size, size)?))
     }
 
-    fn map(&mut self, ty: InterfaceType, at: usize, count: usize) -> Result<(), Stop> {
-        let InterfaceType::Map(map) = ty else {
-            return trap("not a map");
-        };
-        let map = &self.types[map];
+    fn map(&mut self, map: &'m TypeMap, at: usize, count: usize) -> Result<(), Stop> {
         let (size, value) = (map.entry_abi.size32, map.value_offset32);
         let bytes = self.array(&map.entry_abi, at, count)?;
         self.out.count(count)?;
@@ -318,6 +315,5 @@ fn slice(bytes: &[u8], at: usize, length: usize) -> Result<&[u8], Stop> {
 
 /// A number of so many bytes, 4 at most.
 fn word(bytes: &[u8], at: usize, width: usize) -> Result<u32, Stop> {
-    let bytes = slice(bytes, at, width)?.iter().rev();
-    Ok(bytes.fold(0, |number, byte| number << 8 | u32::from(*byte)))
+    Ok(little_endian(slice(bytes, at, width)?) as u32)
 }

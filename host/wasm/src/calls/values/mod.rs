@@ -120,6 +120,12 @@ pub(crate) fn check(bytes: &[u8], types: &[Type]) -> Result<(), Unfit> {
     decoder.finished()
 }
 
+/// The number that so many bytes are, 8 at most.
+fn little_endian(bytes: &[u8]) -> u64 {
+    let bytes = bytes.iter().rev();
+    bytes.fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 /// Bytes that the number of a case takes.
 fn width(cases: usize) -> usize {
     match cases {

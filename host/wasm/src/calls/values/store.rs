@@ -6,7 +6,7 @@
 
 use super::decode::Decoder;
 use super::layout::{Cases, number};
-use super::{Unfit, width};
+use super::{Unfit, little_endian, width};
 use std::mem::MaybeUninit;
 use wasmtime::component::__internal::{
     CanonicalAbiInfo, ComponentTypes, InterfaceType, LowerContext,
@@ -238,11 +238,6 @@ fn extended(ty: InterfaceType, bits: u64) -> u64 {
         _ => return bits,
     };
     u64::from(narrow as u32)
-}
-
-fn little_endian(bytes: &[u8]) -> u64 {
-    let bytes = bytes.iter().rev();
-    bytes.fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 fn cases(types: &ComponentTypes, ty: InterfaceType) -> Result<Cases<'_>> {
