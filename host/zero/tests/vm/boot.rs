@@ -161,10 +161,7 @@ fn a_bad_seed_lists_all_that_is_wrong_and_opens_the_rescue_shell() {
     booted.run("tty");
     let mark = booted.vm.mark();
     booted.vm.send_line("exit").unwrap();
-    booted
-        .vm
-        .wait_for_since(mark, "rescue# ", machine::DEADLINE)
-        .unwrap();
+    booted.wait_for_new_shell(mark, "rescue# ");
 }
 
 #[test]
@@ -225,10 +222,7 @@ fn pid_1_endures_signals_floods_and_starvation() {
         .vm
         .wait_for_since(mark, "Ente shell encarnado pid=", machine::DEADLINE)
         .unwrap();
-    booted
-        .vm
-        .wait_for_since(mark, machine::PROMPT, machine::DEADLINE)
-        .unwrap();
+    booted.wait_for_new_shell(mark, machine::PROMPT);
     assert_eq!(
         booted.run("grep -c greeting /ente/seed.card.json >/dev/null; cat /proc/1/comm"),
         "ente-zero\n"

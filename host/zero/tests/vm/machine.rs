@@ -16,6 +16,9 @@ pub const DEADLINE: Duration = Duration::from_secs(240);
 /// The prompt of the seeds' shell.
 pub const PROMPT: &str = "arje# ";
 
+/// What busybox's shell prints once, before its first prompt.
+const BANNER: &str = "built-in shell (ash)";
+
 fn id() -> String {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -191,6 +194,20 @@ impl Booted {
     /// Waits for text anywhere on the console.
     pub fn wait(&self, text: &str) {
         if let Err(error) = self.vm.wait_for(text, DEADLINE) {
+            panic!("{error}\n--- console ---\n{}", self.vm.console());
+        }
+    }
+
+    /// Waits until a shell that began after the mark is at its prompt. The prompt alone does not tell: that of
+    /// the shell before may come after the mark, too, and what is typed then is lost with it.
+    pub fn wait_for_new_shell(&self, mark: usize, prompt: &str) {
+        let what = format!("{prompt:?} of a new shell");
+        let found = self.vm.wait_until(mark, &what, DEADLINE, |console| {
+            let printed = without_kernel(console);
+            let (_, after) = printed.split_once(BANNER)?;
+            after.contains(prompt).then_some(())
+        });
+        if let Err(error) = found {
             panic!("{error}\n--- console ---\n{}", self.vm.console());
         }
     }

@@ -74,10 +74,7 @@ fn a_panic_is_told_on_a_stopped_console_and_the_rescue_shell_ends_the_machine() 
         .send_line("(sleep 3; kill -KILL $$) & true")
         .unwrap();
     booted.vm.send_line("\x13").unwrap();
-    booted
-        .vm
-        .wait_for_since(mark, "rescue# ", machine::DEADLINE)
-        .unwrap();
+    booted.wait_for_new_shell(mark, "rescue# ");
     booted.run("true");
 
     booted.vm.send_line("poweroff").unwrap();

@@ -100,8 +100,7 @@ fn the_machine_moves_to_a_disk_and_its_seed_goes_on_there() {
             .wait_for_since(mark, line, crate::machine::DEADLINE);
         assert!(found.is_ok(), "{line}: {}", booted.vm.console());
     }
-    booted.wait("Ente shell encarnado pid=");
-    booted.run("true");
+    booted.wait_for_new_shell(mark, crate::machine::PROMPT);
     let mounts = booted.run("cat /proc/mounts");
     assert!(mounts.contains("/dev/nvme0n1 / ext4"), "{mounts}");
     for moved in ["/proc", "/sys", "/dev", "/run", "/sys/fs/cgroup", "/tmp"] {
