@@ -1,6 +1,6 @@
 //! What the host tells the core loop.
 
-use crate::calls::Call;
+use crate::calls::{Call, Share};
 use crate::tend::{Tended, Wish};
 use arje_bus::{CallError, EnteState};
 use arje_card::{Capability, Id, Pin};
@@ -52,7 +52,7 @@ pub enum EventKind {
 pub type InvokeReply = oneshot::Sender<Result<Vec<u8>, CallError>>;
 
 /// What a component asks of the core loop. A component waits for each answer, so there is at most one for each of its
-/// instances. An answer that is dropped is one, too: it cannot be had.
+/// instances; for that of a call it may have waited a millisecond only. An answer that is dropped is one, too: it cannot be had.
 #[derive(Debug)]
 pub enum Ask {
     /// A call to a native provider; in a worker process a call to whoever provides the capability, which PID 1 knows.
@@ -63,6 +63,8 @@ pub enum Ask {
         call: Call,
         /// The provider's answer.
         reply: InvokeReply,
+        /// Its payload waits until this is dropped. It bounds what callers have sent who gave up before anybody looked.
+        share: Share,
     },
     /// A call of a function of a typed service, by a component in a worker process; in PID 1 nobody asks this.
     Typed {

@@ -3,9 +3,9 @@
 mod error;
 
 use crate::actor::{self, Actor, Birth};
-use crate::calls::Mailbox;
 use crate::calls::face::Answering;
 use crate::calls::waits::Waits;
+use crate::calls::{Mailbox, Payloads};
 use crate::control::{Control, StopReason};
 use crate::event::{Event, EventKind};
 use crate::idle::{AsOthers, Held};
@@ -75,12 +75,14 @@ pub(crate) struct Shared {
     /// Whether this is a worker process, in which nobody else is: PID 1 makes the calls.
     pub(crate) is_worker: bool,
     pub(crate) waits: Waits,
+    /// What waits in the mailboxes of all.
+    pub(crate) payloads: Arc<Payloads>,
     living: Mutex<HashMap<Id, Living>>,
     /// Those that are to take the place of one in `living`; locked after it, where both are.
     coming: Mutex<HashMap<Id, Living>>,
     /// Bounded by what sends: an incarnation sends `Started`, `Ready` and `Ended` once each and
     /// `Alive` at most every half `liveness_ms`, and an Ente has one incarnation at a time. Who `Asks` waits for the
-    /// answer.
+    /// answer, and is counted for the payload ([`Ask::Invoke`](crate::Ask::Invoke)).
     events: Sender<Event>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -150,6 +152,7 @@ impl Host {
                 is_worker: routes.is_none(),
                 routes: routes.unwrap_or_default(),
                 waits: Waits::default(),
+                payloads: Arc::default(),
                 living: Mutex::default(),
                 coming: Mutex::default(),
                 events: sender,
@@ -168,7 +171,7 @@ impl Host {
             sockets,
         } = request;
         let ledger = Ledger::new(card.limits.memory_bytes);
-        let (mailbox, messages) = Mailbox::new(card.limits.mailbox);
+        let (mailbox, messages) = Mailbox::new(card.limits.mailbox, &self.shared.payloads);
         let control = self.enter(&card, incarnation, mailbox, Some(Arc::clone(&ledger)));
         let shared = Arc::clone(&self.shared);
         let actor = Actor::new(shared, card, incarnation, control, ledger, sockets, None);
@@ -214,7 +217,7 @@ impl Host {
             Some(predecessor),
         );
         // Its calls come with the place that it is to take.
-        let (_, no_messages) = Mailbox::new(1);
+        let (_, no_messages) = Mailbox::new(1, &self.shared.payloads);
         actor::begin((Arc::new(actor), no_messages));
         Ok(())
     }
@@ -232,7 +235,7 @@ impl Host {
             incarnation,
             sockets,
         } = request;
-        let (mailbox, messages) = Mailbox::new(card.limits.mailbox);
+        let (mailbox, messages) = Mailbox::new(card.limits.mailbox, &self.shared.payloads);
         let control = self.enter(&card, incarnation, mailbox, None);
         let remote = Remote::new(Arc::clone(&self.shared), card, incarnation, control);
         self.shared

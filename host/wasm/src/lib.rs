@@ -48,8 +48,8 @@ mod trap;
 mod vigil;
 pub mod wire;
 
-pub use calls::Call;
 pub use calls::delivery::Delivery;
+pub use calls::{Call, Share};
 pub use control::StopReason;
 pub use event::{Ask, End, EnteInfo, Event, EventKind, InvokeReply, NoAnswer};
 pub use host::{Host, HostConfig, InvokeError, NotRunning, StartRequest};

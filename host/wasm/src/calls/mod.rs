@@ -14,6 +14,7 @@ pub(crate) mod face;
 pub(crate) mod link;
 mod mailbox;
 mod owner;
+mod payloads;
 pub(crate) mod peer;
 pub(crate) mod shape;
 pub(crate) mod typed;
@@ -28,6 +29,9 @@ use arje_bus::{CallError, Caller, MAX_PAYLOAD, Place};
 use arje_card::{Capability, Card, Entry, Id, Payload};
 use bay::Attempt;
 pub(crate) use mailbox::{Charge, Mailbox, Messages};
+pub(crate) use payloads::Payloads;
+use payloads::Sender;
+pub use payloads::Share;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -72,6 +76,15 @@ impl Work {
             Work::Function { payload, .. } => payload.len(),
             Work::Handle(call) => call.payload.len(),
             Work::Typed(call) => call.params.len(),
+        }
+    }
+
+    /// On whose account it waits.
+    fn sender(&self) -> Sender {
+        match self {
+            Work::Function { .. } => Sender::Host,
+            Work::Handle(call) => Sender::from(&call.caller),
+            Work::Typed(call) => Sender::from(&call.caller),
         }
     }
 }
@@ -209,12 +222,17 @@ impl Shared {
     /// Calls whom the core loop reaches: a native provider on its connection, or in a worker process everybody.
     async fn invoke_elsewhere(&self, provider: Id, call: Call) -> Result<Vec<u8>, CallError> {
         check_size(call.payload.len())?;
+        let share = self
+            .payloads
+            .charge(Sender::from(&call.caller), call.payload.len())
+            .ok_or(CallError::Overloaded)?;
         let (deadline, caller) = (call.deadline, call.caller.card.clone());
         let (reply, answer) = oneshot::channel();
         let ask = Ask::Invoke {
             provider,
             call,
             reply,
+            share,
         };
         let id = caller.map_or(Id::NIL, |card| card.id);
         self.send(id, 0, EventKind::Asks(ask));

@@ -2,7 +2,7 @@
 
 use crate::rig::{Rig, card};
 use arje_bus::{CallError, Caller, HandlerError, Origin, Place, Provider};
-use arje_card::{Capability, Card, InterfaceId, Payload, Supervision};
+use arje_card::{Capability, Card, Id, InterfaceId, Priority};
 use arje_wasm::{Ask, Call, End, EventKind, InvokeError, StopReason};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -299,29 +299,18 @@ fn what_only_the_core_loop_can_do_is_asked_of_it() {
         "RegisterError::NotNow(\"it is being stopped\")"
     );
     // A native provider is the core loop's to reach, with the same reasons.
-    let native = Card::new(
-        arje_card::Id::from_parts(99, [9; 10]),
-        "native",
-        Payload::Virtual,
-        Supervision::OneShot,
-    );
-    let provider = Provider {
-        id: native.id,
-        priority: native.priority,
-        place: Place::Process,
-    };
-    rig.routes.provide(endpoint(5), provider);
-    rig.routes.reach(native.id, true);
+    let native = process_provides(&rig, 5);
     let answer = told("invoke 5 0 hello");
     let Ask::Invoke {
         provider,
         call,
         reply,
+        ..
     } = asked()
     else {
         panic!("something else");
     };
-    assert_eq!((provider, call.payload), (native.id, b"hello".to_vec()));
+    assert_eq!((provider, call.payload), (native, b"hello".to_vec()));
     assert_eq!(call.caller.card.unwrap().id, one.id);
     reply.send(Ok(b"from far".to_vec())).unwrap();
     assert_eq!(answer.join().unwrap().unwrap(), "from far");
@@ -346,6 +335,41 @@ fn what_only_the_core_loop_can_do_is_asked_of_it() {
     rig.end_of(&one);
     assert!(reply.is_closed());
     drop(answer.join().unwrap());
+}
+
+#[test]
+fn who_gives_up_soon_does_not_fill_the_core_loops_queue() {
+    let rig = Rig::new();
+    let one = rig.serve(peer("one", 1));
+    process_provides(&rig, 5);
+    let long = "x".repeat(arje_bus::MAX_PAYLOAD - 100);
+    let call = || rig.tell(&one, &format!("invoke 5 10 {long}"));
+    for _ in 0..2 {
+        let end = Instant::now() + crate::rig::DEADLINE;
+        assert_eq!(call(), "error: InvokeError::Deadline");
+        while call() != "error: InvokeError::Overloaded" {
+            assert!(Instant::now() < end, "there is always room");
+        }
+        // Sixteen are as much as may wait; whatever the core loop takes no longer does.
+        for _ in 0..16 {
+            rig.wait(&one, |kind| {
+                matches!(kind, EventKind::Asks(Ask::Invoke { .. }))
+            });
+        }
+        assert!(rig.host.next_event().is_none());
+    }
+}
+
+/// Routes calls to a capability to a process. Its Ente.
+fn process_provides(rig: &Rig, number: u16) -> Id {
+    let provider = Provider {
+        id: Id::from_parts(99, [9; 10]),
+        priority: Priority::Normal,
+        place: Place::Process,
+    };
+    rig.routes.provide(endpoint(number), provider);
+    rig.routes.reach(provider.id, true);
+    provider.id
 }
 
 #[test]

@@ -21,6 +21,7 @@ impl Core {
                 provider,
                 call,
                 reply,
+                share: _, // the bus counts for itself
             } => {
                 let question = Question {
                     caller: call.caller,
