@@ -59,13 +59,15 @@ impl Estate {
         self.state.take()
     }
 
-    /// Accepts it: the calls that wait, and for how long nobody has answered.
-    pub(crate) fn accept(mut self) -> Option<(Messages, Duration)> {
+    /// Accepts it: the calls that wait. `tell` hears for how long nobody has answered, before the old one learns of it and
+    /// ends: were its end told first, it would be that of the one that answers, a crash.
+    pub(crate) fn accept(mut self, tell: impl FnOnce(Duration)) -> Option<Messages> {
         let messages = self.messages.take()?;
+        tell(self.since.elapsed());
         if let Some(verdict) = self.verdict.take() {
             let _ = verdict.send(Verdict::Accepted); // the old one may have been killed
         }
-        Some((messages, self.since.elapsed()))
+        Some(messages)
     }
 }
 

@@ -131,8 +131,8 @@ async fn take_over(
     {
         return Err(gone());
     }
-    let (messages, paused) = estate.accept().ok_or_else(gone)?;
-    actor.send(EventKind::TookOver { paused });
+    let tell = |paused| actor.send(EventKind::TookOver { paused });
+    let messages = estate.accept(tell).ok_or_else(gone)?;
     Ok((body, messages))
 }
 

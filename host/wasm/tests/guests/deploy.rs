@@ -36,26 +36,22 @@ impl Rig {
         next
     }
 
-    /// Waits for what comes of it, and for the end of the one that was replaced.
+    /// Waits for what comes of it, and for the end of the one that was replaced. That is told last: an end of the one
+    /// that is would be a crash.
     fn deployed(&self, card: &Card, incarnation: u64) {
-        let mut took_over = false;
-        let mut ended = false;
-        while !(took_over && ended) {
-            let event = self.wait(card, |kind| {
-                matches!(kind, EventKind::TookOver { .. } | EventKind::Ended { .. })
-            });
-            match event.kind {
-                EventKind::TookOver { .. } => {
-                    assert_eq!(event.incarnation, incarnation);
-                    took_over = true;
-                }
-                EventKind::Ended { end, .. } => {
-                    assert_eq!(end, End::Exited(0), "the old one");
-                    assert_ne!(event.incarnation, incarnation);
-                    ended = true;
-                }
-                kind => panic!("{kind:?}"),
-            }
+        let told =
+            |kind: &EventKind| matches!(kind, EventKind::TookOver { .. } | EventKind::Ended { .. });
+        let first = self.wait(card, told);
+        assert!(
+            matches!(first.kind, EventKind::TookOver { .. }),
+            "{first:?}"
+        );
+        assert_eq!(first.incarnation, incarnation);
+        let last = self.wait(card, told);
+        assert_ne!(last.incarnation, incarnation);
+        match last.kind {
+            EventKind::Ended { end, .. } => assert_eq!(end, End::Exited(0), "the old one"),
+            kind => panic!("{kind:?}"),
         }
     }
 
