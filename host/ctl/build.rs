@@ -9,8 +9,7 @@ fn main() {
     zero::main();
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={SCRIPT}");
-    let released = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
-    if let Some(folder) = std::env::var_os("CARGO_MANIFEST_DIR").filter(|_| released) {
+    if let Some(folder) = std::env::var_os("CARGO_MANIFEST_DIR").filter(|_| zero::released()) {
         let script = std::path::Path::new(&folder).join(SCRIPT);
         zero::use_if_understood(&format!("-Wl,-T,{}", script.display()));
     }

@@ -1,5 +1,7 @@
 //! `ente`: the command line of arje. One file for each verb, in `verb/`; `docs/cli.md` describes them.
 
+#[path = "../../zero/src/nameless.rs"]
+mod nameless;
 mod verb;
 
 use std::io;

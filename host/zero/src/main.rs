@@ -24,6 +24,7 @@ mod leaves;
 mod logs;
 mod machine;
 mod mounts;
+mod nameless;
 mod natives;
 mod notify;
 mod platform;

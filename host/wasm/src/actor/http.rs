@@ -204,25 +204,21 @@ async fn accept(
         .await
         .map_err(io::Error::other)?;
     let server = Arc::clone(server);
-    match listener {
-        Listener::Tcp(tcp) => {
-            let (stream, _) = tcp.accept().await?;
-            connections.spawn(serve(server, stream, permit));
-        }
-        Listener::Unix(listener) => {
-            let (stream, _) = listener.accept().await?;
-            connections.spawn(serve(server, stream, permit));
-        }
-    }
+    let stream: Box<dyn Stream> = match listener {
+        Listener::Tcp(listener) => Box::new(listener.accept().await?.0),
+        Listener::Unix(listener) => Box::new(listener.accept().await?.0),
+    };
+    connections.spawn(serve(server, stream, permit));
     Ok(())
 }
 
+/// A connection, whatever the socket: what serves it is there once, and not for each kind.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 /// Serves one connection until the client leaves, stalls, or the Ente is to stop.
-async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    server: Arc<Server>,
-    stream: S,
-    _permit: OwnedSemaphorePermit,
-) {
+async fn serve(server: Arc<Server>, stream: Box<dyn Stream>, _permit: OwnedSemaphorePermit) {
     let mut stopping = server.stopping.subscribe();
     // An answer may take as long as the Card allows before its first byte.
     let patience = STALL_TIMEOUT + server.actor.call_deadline();
