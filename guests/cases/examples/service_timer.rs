@@ -28,11 +28,9 @@ impl Service for Case {
         }
         set(hour, 9)?;
         set(Duration::from_millis(5), 9)?;
+        let set_at = clock::monotonic();
         set(EARLIEST, 7)?;
-        Ok(Self {
-            set_at: clock::monotonic(),
-            left: 3,
-        })
+        Ok(Self { set_at, left: 3 })
     }
 }
 

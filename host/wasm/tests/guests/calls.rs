@@ -56,9 +56,38 @@ impl Rig {
         String::from_utf8(answer).unwrap()
     }
 
+    /// Keeps a component busy until it is let go: it calls the test, and waits for the answer. It has begun to.
+    pub fn hold(&self, card: &Card) -> Held {
+        process_provides(self, 5);
+        let answer = told(self, card, "invoke 5 0 hold");
+        match self
+            .wait(card, |kind| matches!(kind, EventKind::Asks(_)))
+            .kind
+        {
+            EventKind::Asks(ask) => Held { answer, ask },
+            kind => panic!("{kind:?}"),
+        }
+    }
+
     /// Has `card` call the provider of `number` with a command.
     pub fn has_call(&self, card: &Card, number: u16, command: &str) -> String {
         self.tell(card, &format!("invoke {number} 0 {command}"))
+    }
+}
+
+/// A component that waits for the test.
+pub struct Held {
+    answer: thread::JoinHandle<Result<String, InvokeError>>,
+    ask: Ask,
+}
+
+impl Held {
+    pub fn let_go(self) {
+        let Ask::Invoke { reply, .. } = self.ask else {
+            panic!("it asked something else");
+        };
+        reply.send(Ok(b"go on".to_vec())).unwrap();
+        assert_eq!(self.answer.join().unwrap(), Ok("go on".into()));
     }
 }
 
@@ -135,15 +164,16 @@ fn a_caller_gives_up_at_its_deadline_and_what_waits_is_not_begun() {
     let rig = Rig::new();
     let (one, two) = (rig.serve(peer("one", 1)), rig.serve(peer("two", 2)));
     let deadline = "error: InvokeError::Deadline";
-    // Time enough to begin it, wherever the two are, and not to end it.
+    // Time enough to begin it, on most machines, and not to end it.
     assert_eq!(rig.tell(&one, "invoke 2 300 spin 2000"), deadline);
-    // The provider is still at it; this one waits in its mailbox and nobody waits for it any more.
+    let before: u64 = rig.has_call(&one, 2, "calls").parse().unwrap();
+    assert!((1..=2).contains(&before), "that one, perhaps, and this one");
+    // The provider is at something; this one waits in its mailbox and then nobody waits for it any more.
+    let held = rig.hold(&two);
     assert_eq!(rig.tell(&one, "invoke 2 1 echo x"), deadline);
-    assert_eq!(
-        rig.has_call(&one, 2, "calls"),
-        "2",
-        "the first, and this one"
-    );
+    held.let_go();
+    let calls = rig.has_call(&one, 2, "calls");
+    assert_eq!(calls, (before + 1).to_string(), "only this one");
     let left: u64 = rig.has_call(&one, 2, "left").parse().unwrap();
     assert!((1..=5000).contains(&left), "{left}");
     drop(two);
@@ -153,13 +183,15 @@ fn a_caller_gives_up_at_its_deadline_and_what_waits_is_not_begun() {
 fn nobody_waits_longer_than_its_own_time_allows() {
     let rig = Rig::new();
     let mut one = peer("one", 1);
-    one.limits.call_ms = 1000;
+    // A tenth of it is left then, in which it has to end its own call.
+    one.limits.call_ms = 5000;
     let (one, two) = (rig.serve(one), rig.serve(peer("two", 2)));
     // It would wait for an hour, and is told in time to go on living.
-    let answer = rig.tell(&one, "invoke 2 3600000 spin 3000");
+    let answer = rig.tell(&one, "invoke 2 3600000 spin 30000");
     assert_eq!(answer, "error: InvokeError::Deadline");
     assert_eq!(rig.tell(&one, "whoami"), "component one");
-    drop(two);
+    rig.kill(&two).unwrap();
+    assert_eq!(rig.end_of(&two), End::Killed);
 }
 
 #[test]
@@ -180,12 +212,12 @@ fn a_full_mailbox_refuses() {
     let mut two = peer("two", 2);
     two.limits.mailbox = 1;
     let (one, two) = (rig.serve(peer("one", 1)), rig.serve(two));
-    let spin = |ms| {
+    let echo = || {
         let (answer, answered) = mpsc::channel();
         let call = Call {
             caller: Caller::component(Arc::new(peer("three", 3))),
             capability: endpoint(2),
-            payload: format!("spin {ms}").into_bytes(),
+            payload: b"echo me".to_vec(),
             deadline: Instant::now() + crate::rig::DEADLINE,
         };
         let delivery = rig.host.deliver(two.id, call, move |result| {
@@ -193,19 +225,21 @@ fn a_full_mailbox_refuses() {
         });
         (delivery, answered)
     };
-    // One is being answered; then one waits; then there is no room.
-    let (_delivery, first) = spin(1000);
+    // It is at something; then one waits; then there is no room.
+    let held = rig.hold(&two);
     let mut waiting = Vec::new();
     let end = Instant::now() + crate::rig::DEADLINE;
     loop {
-        waiting.push(spin(0));
+        waiting.push(echo());
         if rig.tell(&one, "invoke 2 1 echo x") == "error: InvokeError::Overloaded" {
             break;
         }
         assert!(Instant::now() < end, "there is always room");
     }
+    held.let_go();
+    let (_delivery, first) = waiting.swap_remove(0);
     let first = first.recv_timeout(crate::rig::DEADLINE).unwrap();
-    assert_eq!(first, Ok(Vec::new()));
+    assert_eq!(first, Ok(b"me".to_vec()));
 }
 
 #[test]
@@ -320,11 +354,13 @@ fn what_only_the_core_loop_can_do_is_asked_of_it() {
         answer.join().unwrap().unwrap(),
         "error: InvokeError::ProviderDied"
     );
+    let answer = told("invoke 5 1000 hello");
+    let unanswered = asked();
     assert_eq!(
-        told("invoke 5 1 hello").join().unwrap().unwrap(),
+        answer.join().unwrap().unwrap(),
         "error: InvokeError::Deadline"
     );
-    asked();
+    drop(unanswered);
     // When it has ended it waits for nothing any more, and that is to be seen.
     let answer = told("invoke 5 0 hello");
     let Ask::Invoke { reply, .. } = asked() else {
@@ -395,12 +431,12 @@ fn a_call_that_was_given_up_is_not_begun() {
         (delivery, answered)
     };
     let wait = |answered: mpsc::Receiver<_>| answered.recv_timeout(crate::rig::DEADLINE);
-    let (_long, first) = deliver("spin 300");
+    let held = rig.hold(&one);
     let (given_up, never) = deliver("echo never");
     drop(given_up);
     let (_last, counted) = deliver("calls");
-    assert_eq!(wait(first).unwrap(), Ok(vec![]));
-    assert_eq!(wait(counted).unwrap(), Ok(b"2".to_vec()));
+    held.let_go();
+    assert_eq!(wait(counted).unwrap(), Ok(b"1".to_vec()), "this one");
     assert!(wait(never).is_err(), "its end is told to nobody");
 }
 

@@ -70,9 +70,10 @@ pub fn what_is_not_answered_is_said(rig: &Rig) {
     assert_eq!(rig.tell(&client, "text there"), "there");
     // An error case of the very name is preferred to the one for all.
     let mut hasty = self::client();
-    hasty.limits.call_ms = 200;
+    // It waits for nine tenths of it, and has to end its own call in the last one.
+    hasty.limits.call_ms = 4000;
     rig.start_ready(&hasty);
-    assert_eq!(rig.tell(&hasty, "spin 1000"), "deadline");
+    assert_eq!(rig.tell(&hasty, "spin 4500"), "deadline");
     // Its own errors stay its own; a death is told as a string where that is the error.
     assert_eq!(
         rig.tell(&client, "die"),
