@@ -24,6 +24,10 @@ use nix::sys::termios::{SetArg, SpecialCharacterIndices, cfmakeraw, tcgetattr, t
 use nix::unistd::{read, ttyname, write};
 use serde_json::json;
 
+/// Ends a script when a line is typed. When the leader of a session ends, the kernel hangs its terminal up, and throws
+/// away what was printed and has not come to the other side yet.
+const LINGER: &str = "read line";
+
 /// A terminal: the side of the person in front of it, and the path of the other side.
 struct Terminal {
     master: OwnedFd,
@@ -69,10 +73,11 @@ impl Terminal {
 #[test]
 fn the_console_is_the_controlling_terminal() {
     let terminal = Terminal::new();
-    let script = "cat /proc/$$/stat; exec echo end";
-    let card = terminal.card("/bin/sh", &["-c", script]);
+    let script = format!("cat /proc/$$/stat; echo end; {LINGER}");
+    let card = terminal.card("/bin/sh", &["-c", &script]);
     let started = launcher().start(&StartRequest::new(&card, 1)).unwrap();
     let text = terminal.read_until("end");
+    terminal.type_in("\n");
     assert_eq!(end(&started), ExitStatus::Code(0));
     // pid (name) state ppid pgrp session tty_nr tpgid: proc_pid_stat(5).
     let stat: Vec<&str> = text.split_whitespace().collect();
@@ -85,7 +90,7 @@ fn the_console_is_the_controlling_terminal() {
 #[test]
 fn the_active_console_can_be_given() {
     let terminal = Terminal::new();
-    let mut card = card("/usr/bin/tty", &[]);
+    let mut card = card("/bin/sh", &["-c", &format!("tty; {LINGER}")]);
     card.extensions.insert("console".into(), json!(true));
     let request = StartRequest {
         active_console: Some(&terminal.path),
@@ -93,6 +98,7 @@ fn the_active_console_can_be_given() {
     };
     let started = launcher().start(&request).unwrap();
     terminal.read_until(terminal.path.to_str().unwrap());
+    terminal.type_in("\n");
     assert_eq!(end(&started), ExitStatus::Code(0));
 }
 
@@ -138,7 +144,8 @@ fn a_console_serves_one_session_after_another() {
     cfmakeraw(&mut raw);
     tcsetattr(&terminal.master, SetArg::TCSANOW, &raw).unwrap();
     // It belongs to the first: not taken away.
-    let second = terminal.card("/bin/echo", &["second"]);
+    let script = format!("echo second; {LINGER}");
+    let second = terminal.card("/bin/sh", &["-c", &script]);
     let refused = launcher.start(&StartRequest::new(&second, 1)).unwrap();
     assert_eq!(
         failure(&refused),
@@ -154,6 +161,7 @@ fn a_console_serves_one_session_after_another() {
     end(&first);
     let started = launcher.start(&StartRequest::new(&second, 2)).unwrap();
     terminal.read_until("second");
+    terminal.type_in("\n");
     assert_eq!(end(&started), ExitStatus::Code(0));
 }
 

@@ -8,17 +8,16 @@
 
 mod common;
 
-use std::fs::{self, File, Permissions};
+use std::fs::File;
 use std::io::{IoSlice, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command};
 
 use arje_native::{
     Confinement, ExecFailure, ExecOutcome, ExitStatus, Launcher, Output, Program, StartCause,
     StartRequest, Started, StepKind, read_exec_outcome,
 };
-use common::{card, end, executor, failure, launcher, outcome, payload, wait_for};
+use common::{card, end, executor, failure, launcher, outcome, payload, wait_for, write_program};
 use ente_spawn::{ANSWER_BYTES, EncodeError, MAX_PLAN_BYTES, Order};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
@@ -44,8 +43,7 @@ fn an_exec_that_fails_is_told_with_step_and_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &str, mode: u32| {
         let path = folder.path().join(name);
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        write_program(&path, content, mode);
         path.to_str().unwrap().to_owned()
     };
     let cases = [

@@ -17,7 +17,6 @@ mod tables;
 use std::fs;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 
 use arje_card::{Bind, Card, Filesystem, Networking, Readiness, Tmpfs};
@@ -225,8 +224,7 @@ fn no_files_are_the_program_and_its_libraries() {
 fn a_dynamic_program_and_a_script_run_without_files() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("script");
-    fs::write(&script, "#!/bin/sh\nexit 7\n").unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    common::write_program(&script, "#!/bin/sh\nexit 7\n", 0o755);
     for (program, code) in [("/bin/true", 0), (script.to_str().unwrap(), 7)] {
         let mut card = filesystem(Filesystem::None);
         common::payload(&mut card).exec = program.into();

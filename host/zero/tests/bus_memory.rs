@@ -11,7 +11,7 @@ use arje_bus::{
     Client, FrameReader, Hello, HelloAnswer, Invoke, ListEntes, Request, RequestFrame, decode,
     encode,
 };
-use common::{Dev, folder};
+use common::{DEADLINE, Dev, folder};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::geteuid;
 use std::fs;
@@ -19,6 +19,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Of each owner; the most are 128.
 const EACH: usize = 125;
@@ -67,6 +68,20 @@ impl Zero {
         let line = text.lines().find(|line| line.starts_with("Private_Dirty:"));
         let number = line.unwrap().split_whitespace().nth(1).unwrap();
         number.parse::<u64>().unwrap() << 10
+    }
+
+    fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.dev.child.id());
+        fs::read_dir(path).unwrap().count()
+    }
+
+    /// Waits until connections that are over here are over there, too: they count among those of their owner so long.
+    fn forgets(&self, at_most: usize) {
+        let deadline = Instant::now() + DEADLINE;
+        while self.descriptors() > at_most {
+            assert!(Instant::now() < deadline, "{}", self.descriptors());
+            std::thread::yield_now();
+        }
     }
 
     /// What it needs more than before, once it has answered something after all of it.
@@ -146,6 +161,7 @@ fn idle_connections_slow_readers_and_half_open_ones_cost_bounded_memory() {
     let first = users[0];
     drop(greeted(&zero.socket, first));
     zero.growth(0);
+    let open = zero.descriptors();
 
     let before = zero.memory();
     let idle: Vec<UnixStream> = users
@@ -157,6 +173,7 @@ fn idle_connections_slow_readers_and_half_open_ones_cost_bounded_memory() {
     println!("{} idle connections: {} KiB", idle.len(), cost >> 10);
     assert!(cost <= OTHER + IDLE * idle.len() as u64, "{cost}");
     drop(idle);
+    zero.forgets(open);
 
     // They ask for lists, and read none.
     let list = RequestFrame {
@@ -173,6 +190,7 @@ fn idle_connections_slow_readers_and_half_open_ones_cost_bounded_memory() {
     println!("{EACH} slow readers: {} KiB", cost >> 10);
     assert!(cost <= SLOW, "{cost}");
     drop(slow);
+    zero.forgets(open);
 
     // They begin the largest frame there is, and never end it.
     let invoke = RequestFrame {

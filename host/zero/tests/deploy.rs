@@ -43,6 +43,7 @@ impl Machine {
         let restart = json!({"Restart": {"initial": 1, "max": 10}});
         let mut card = common::card("counter", payload, restart);
         card["provides"] = json!([{"Endpoint": {"interface": ENDPOINT, "version": 1}}]);
+        card["limits"] = json!({"call_ms": 60_000});
         let run = folder.path().join("run");
         let socket = run.join("ente-bus.sock");
         let mut dev = Dev::start(folder, &[card], |command| {

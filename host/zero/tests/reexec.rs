@@ -10,7 +10,7 @@ use arje_bus::{Client, ClientError, EnteState, EnteSummary, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -154,6 +154,16 @@ impl Zero {
         }
     }
 
+    /// Waits until every process can be sent signals: until then they would end it.
+    fn up(&self) {
+        let mut missing: BTreeSet<String> = (3..8).map(|n| format!("native-{n}")).collect();
+        missing.insert("needs-hello".to_owned());
+        while !missing.is_empty() {
+            let line = self.wait(": up ");
+            missing.remove(line.split(':').next().unwrap());
+        }
+    }
+
     fn program(&self) -> PathBuf {
         self.folder.path().join("ente-zero")
     }
@@ -220,7 +230,7 @@ fn pids(entes: &BTreeMap<String, EnteSummary>) -> Vec<(&String, u32, u64)> {
 #[test]
 fn processes_stay_components_return_and_nothing_is_forgotten() {
     let zero = Zero::start();
-    zero.wait("needs-hello: up");
+    zero.up();
     let victim = zero.settled("hello", 1)["native-3"].pid.unwrap();
     kill(Pid::from_raw(victim as i32), Signal::SIGKILL).unwrap();
     let before = zero.settled("native-3", 2);
@@ -280,7 +290,7 @@ fn processes_stay_components_return_and_nothing_is_forgotten() {
 #[test]
 fn sockets_of_components_stay() {
     let zero = Zero::start();
-    zero.wait("needs-hello: up");
+    zero.up();
     zero.settled("web", 1);
     let path = zero.folder.path().join("web.sock");
     let file = fs::metadata(&path).unwrap().ino();
@@ -304,7 +314,7 @@ fn sockets_of_components_stay() {
 #[test]
 fn what_cannot_take_over_is_refused_and_nothing_has_changed() {
     let zero = Zero::start();
-    zero.wait("needs-hello: up");
+    zero.up();
     let before = zero.settled("hello", 1);
     // A new file at the place: the running program cannot be written to.
     let replace = |content: &Path| {

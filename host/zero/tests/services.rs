@@ -230,7 +230,7 @@ fn systemds_own_client_is_understood() {
 #[test]
 fn an_ente_that_falls_silent_is_restarted() {
     let mut silent = role("silent", "watchdog", restart());
-    silent["liveness_ms"] = json!(400);
+    silent["liveness_ms"] = json!(1500);
     let mut dev = start(folder(), vec![silent]);
     dev.wait("Ente silent encarnado");
     dev.wait("silent: silent from now on");
@@ -245,13 +245,13 @@ fn more_time_to_stop_is_given_to_who_asks() {
     // More than its Card gives it, by a child that speaks for it, and some of it is used.
     let exec = std::env::current_exe().unwrap();
     let script = format!(
-        "trap 'ARJE_ROLE=extend {} probe --exact --ignored >&2; sleep 5; echo stopped by itself; exit' TERM; \
+        "trap 'ARJE_ROLE=extend {} probe --exact --ignored >&2; sleep 10; echo stopped by itself; exit' TERM; \
          echo set up; while :; do sleep 0.1; done",
         exec.display()
     );
     let mut slow = shell("slow", &script, restart());
     slow["liveness_ms"] = json!(3_600_000);
-    slow["stop_timeout_ms"] = json!(3000);
+    slow["stop_timeout_ms"] = json!(8000);
     let mut dev = start(folder(), vec![slow]);
     dev.wait("set up");
     let (_, lines) = dev.stop();

@@ -74,7 +74,7 @@ fn components_with_a_body_live_and_end_as_others_do() {
         let pin = card["payload"]["Wasm"]["module_sha256"].as_str().unwrap();
         pin[..12].to_owned()
     });
-    let (ready, said) = end_when_up(run(&genesis, "20"));
+    let (ready, said) = end_when_up(run(&genesis, "120"));
     assert!(ready, "{said:#?}");
     for line in [
         &format!("Ente run_ok encarnado wasm={}", pins[0]),

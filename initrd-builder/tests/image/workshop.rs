@@ -1,6 +1,7 @@
 //! What the tests of images share: inputs, small seeds, and a look into the image.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::archive::{Read, read_cpio};
 use arje_store::Sha256;
@@ -51,10 +52,18 @@ impl Workshop {
         std::fs::write(path, data).unwrap();
     }
 
+    /// Another process writes it: if this one did, a child that another test starts at the same moment would inherit
+    /// the descriptor for an instant, and the kernel runs no file that is open for writing (`ETXTBSY`).
     pub fn script(&self, name: &str, text: &str) {
-        self.put(name, text.as_bytes());
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(self.path(name), mode).unwrap();
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let written = Command::new("/bin/sh")
+            .args(["-c", "printf %s \"$1\" >\"$0\" && chmod 755 \"$0\""])
+            .arg(path)
+            .arg(text)
+            .status()
+            .unwrap();
+        assert!(written.success());
     }
 
     pub fn options(&self, seed: &Value) -> Options {

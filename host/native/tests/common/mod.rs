@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{Read, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use arje_card::{
@@ -132,6 +132,22 @@ pub fn wait_for(fd: std::os::fd::BorrowedFd<'_>) {
         1,
         "nothing came"
     );
+}
+
+/// Writes a program. Another process does: if this one did, a child that another test starts at the same moment would
+/// inherit the descriptor for an instant, and the kernel runs no file that is open for writing (`ETXTBSY`).
+pub fn write_program(path: &Path, content: &str, mode: u32) {
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", "cat >\"$0\" && chmod \"$1\" \"$0\""])
+        .arg(path)
+        .arg(format!("{mode:o}"))
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(content.as_bytes()).unwrap();
+    drop(input);
+    assert!(child.wait().unwrap().success());
 }
 
 /// All that comes out of a pipe until its last writer closes it.
