@@ -10,7 +10,7 @@ fn asks(label: &str, words: &[&str]) -> Value {
 
 /// The status of an Ente, from its JSON.
 fn status(booted: &mut Booted, label: &str) -> Value {
-    let text = booted.run(&format!("ente status --json {label}"));
+    let text = booted.answer(&format!("ente status --json {label}"));
     serde_json::from_str(&text).unwrap()
 }
 
@@ -43,7 +43,7 @@ fn the_console_looks_after_the_system() {
     let before = status(&mut booted, "worker");
     assert_eq!(before["incarnation"], 2);
 
-    let tree = booted.run("ente status");
+    let tree = booted.answer("ente status");
     for line in [
         "\narje.seed.test ",
         "\n  worker ",
@@ -57,7 +57,7 @@ fn the_console_looks_after_the_system() {
     assert!(tree.contains(&format!("wasm {}", &pin[..12])), "{tree}");
 
     // The shell is an Ente without restrictions, and what it starts belongs to it.
-    let whoami: Value = serde_json::from_str(&booted.run("ente whoami --json")).unwrap();
+    let whoami: Value = serde_json::from_str(&booted.answer("ente whoami --json")).unwrap();
     assert_eq!(whoami["label"], "shell");
     assert_eq!(
         whoami["rights"],
@@ -100,16 +100,20 @@ fn the_console_looks_after_the_system() {
     }
     // What the kernel has taken is in the files of its cgroup; the next life has what the Card says.
     let pid = status(&mut booted, "worker")["pid"].clone();
-    let place = booted.run(&format!("grep -o '/ente/.*' /proc/{pid}/cgroup"));
+    let place = booted.answer(&format!("grep -o '/ente/.*' /proc/{pid}/cgroup"));
     let folder = format!("/sys/fs/cgroup{}", place.trim());
     booted.run("ente set worker --cpu-weight 50 --memory-max 67108864 --frozen true");
     for (file, line) in [
         ("cpu.weight", "50"),
         ("memory.max", "67108864"),
-        ("cgroup.events", "frozen 1"),
+        ("cgroup.freeze", "1"),
     ] {
         booted.run(&format!("grep -qx '{line}' {folder}/{file}"));
     }
+    // Its processes are stopped one by one, after it was told.
+    booted.run(&format!(
+        "until grep -qx 'frozen 1' {folder}/cgroup.events; do usleep 20000; done"
+    ));
     booted.run("ente set worker --frozen false");
     booted.run("ente restart worker");
     booted.run(&format!("grep -qx 100 {folder}/cpu.weight"));
@@ -121,7 +125,7 @@ fn the_console_looks_after_the_system() {
         refused.text
     );
     assert_ne!(booted.try_run("ente start nobody").code, 0);
-    assert_eq!(booted.run("stat -c '%a %u' /run/ente-bus.sock"), "660 0\n");
+    assert_eq!(booted.answer("stat -c '%a %u' /run/ente-bus.sock"), "660 0");
 
     booted.vm.send_line("ente poweroff").unwrap();
     booted.vm.wait_exit(machine::DEADLINE).unwrap();

@@ -80,7 +80,7 @@ fn try_all(all: &[Attempts], others: Vec<Value>) -> Booted {
         let label = attempts.card["label"].as_str().unwrap();
         // What one Ente prints comes in order.
         if let Some((last, _)) = attempts.expected.last() {
-            booted.wait(&format!("{label}: {last} "));
+            booted.line(&format!("{label}: {last} "));
         }
         let console = booted.printed();
         let missing: Vec<String> = attempts
@@ -250,12 +250,12 @@ fn bodies_hold() {
     booted.wait("Ente dies: ended by signal 11");
     // Whoever kills the init kills all below it.
     booted.wait("waits: waiting");
-    let console = booted.printed();
-    let (_, after) = console.split_once("Ente waits encarnado pid=").unwrap();
-    let init = after.split_whitespace().next().unwrap();
+    let begun = booted.line("Ente waits encarnado pid=");
+    let (_, init) = begun.rsplit_once("pid=").unwrap();
     booted.run(&format!("kill -9 {init}"));
     booted.wait("Ente waits: ended by signal 9");
-    booted.run("! grep -qsx probe /proc/[0-9]*/comm");
+    // Of the others, one or the other may still be about to exit.
+    booted.run("while grep -qsx probe /proc/[0-9]*/comm; do usleep 20000; done");
 }
 
 /// What comes to pass once: `script` has ended well.

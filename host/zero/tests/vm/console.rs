@@ -25,10 +25,14 @@ fn a_stopped_console_keeps_no_component_waiting() {
     booted.wait("loud: arg 63=");
     // It runs again while the console is stopped. Nobody outside sees when it has ended, so the guest lets the
     // console go on then; if the component waited for that, nothing ever would.
-    let command = "ente start loud; until ente status loud | grep -q done; do sleep 1; done";
+    let ended = "until ente status loud | grep -q done; do sleep 1; done";
+    booted.run(ended);
+    let command = format!("ente start loud; {ended}");
     booted
         .vm
         .send_line(&format!("setsid /stopped '({command}) > /dev/null 2>&1' &"))
         .unwrap();
     booted.wait("the console went on: 0");
+    let status = booted.answer("ente status loud");
+    assert!(status.contains("life        2, "), "{status}");
 }

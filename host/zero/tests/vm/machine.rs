@@ -212,7 +212,42 @@ impl Booted {
         }
     }
 
-    /// Runs a command that must succeed; what it printed.
+    /// Waits for a line that contains this text, to its end. What follows a text that has come may not have come yet.
+    pub fn line(&self, text: &str) -> String {
+        let what = format!("a line with {text:?}");
+        let found = self.vm.wait_until(0, &what, DEADLINE, |console| {
+            let printed = without_kernel(console);
+            let mut lines = printed.split_inclusive('\n');
+            let line = lines.find(|line| line.contains(text) && line.ends_with('\n'))?;
+            Some(line.trim_end().to_owned())
+        });
+        found.unwrap_or_else(|error| panic!("{error}\n--- console ---\n{}", self.vm.console()))
+    }
+
+    /// What a command that must succeed answers, without the line end. PID 1 and the Entes print lines at any time, also
+    /// in the middle of what a command prints; this is printed by the shell with one write(2), which the terminal
+    /// keeps together.
+    pub fn answer(&mut self, command: &str) -> String {
+        let collected = format!("answer=$({command}) && echo \"<answer>$answer</answer>\"");
+        let printed = self.run(&collected);
+        let answer = || printed.split_once("<answer>")?.1.split_once("</answer>");
+        let (answer, _) = answer().unwrap_or_else(|| panic!("{command}: {printed}"));
+        answer.to_owned()
+    }
+
+    /// A number that a command answers.
+    pub fn number(&mut self, command: &str) -> u64 {
+        let answer = self.answer(command);
+        let number = answer.trim().parse();
+        number.unwrap_or_else(|error| panic!("{command}: {answer:?}: {error}"))
+    }
+
+    /// PID 1 is what it was, and the machine answers.
+    pub fn pid_1_lives(&mut self) {
+        self.run("grep -qx ente-zero /proc/1/comm");
+    }
+
+    /// Runs a command that must succeed; what it printed, and whatever else came on the console meanwhile.
     pub fn run(&mut self, command: &str) -> String {
         let output = self.try_run(command);
         assert_eq!(

@@ -27,7 +27,8 @@ fn found(booted: &mut Booted, devices: &[&str]) {
 
 /// An Ente that a shutdown would wait for as long as it may.
 fn stubborn(label: &str, script: &str) -> Value {
-    let mut card = native(label, "/bin/sh", &["-c", script], restart());
+    let script = format!("{script}; echo begins; while :; do sleep 1; done");
+    let mut card = native(label, "/bin/sh", &["-c", &script], restart());
     card["stop_timeout_ms"] = json!(3_600_000);
     card
 }
@@ -90,7 +91,7 @@ fn what_refuses_to_end_does_not_keep_the_machine() {
     let disk = Disk::ext4(files.path(), "disk");
     let seed = seed(vec![
         shell(),
-        stubborn("deaf", "trap '' TERM; while :; do sleep 1; done"),
+        stubborn("deaf", "trap '' TERM"),
         stubborn("stopped", "kill -STOP $$"),
         wasm("endless", "loop_forever_in_run", "run", json!("OneShot")),
     ]);
@@ -99,10 +100,11 @@ fn what_refuses_to_end_does_not_keep_the_machine() {
         disk.plug(machine, "disk");
     });
     found(&mut booted, &["/dev/nvme0n1"]);
+    booted.wait("deaf: begins");
     // A write to a frozen file system sleeps where no signal reaches it.
     booted.run("mkdir /data && mount -t ext4 /dev/nvme0n1 /data && fsfreeze --freeze /data");
     booted.run("(setsid dd if=/dev/zero of=/data/x bs=1k count=1 > /dev/null 2>&1 &)");
-    booted.run("until grep -q '^State:.D' /proc/[0-9]*/status 2>/dev/null; do sleep 1; done");
+    booted.run("until grep -q '^State:.D' /proc/$(pidof dd)/status; do sleep 1; done");
     // Daemons that left their Ente, take no SIGTERM, and make orphans as fast as they can.
     let storm = "trap '' TERM; while :; do ( (:) & ); done";
     for _ in 0..2 {
@@ -159,12 +161,12 @@ fn a_disk_that_hangs_is_given_up_and_the_others_are_clean() {
 #[test]
 fn ctrl_alt_del_again_hurries() {
     let mut monitor = None;
-    let deaf = stubborn("deaf", "trap '' TERM; while :; do sleep 1; done");
+    let deaf = stubborn("deaf", "trap '' TERM");
     let mut booted = boot(&seed(vec![shell(), deaf]), |machine| {
         machine.append = vec!["ente.shutdown=3600".into()];
         monitor = Some(Monitor::of(machine));
     });
-    booted.wait("Ente deaf encarnado");
+    booted.wait("deaf: begins");
     let mut monitor = monitor.unwrap();
     monitor.tell("sendkey ctrl-alt-delete");
     booted.wait("shutdown: waiting for deaf; ");

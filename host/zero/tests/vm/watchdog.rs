@@ -54,10 +54,7 @@ fn a_hung_pid_1_is_reset_and_a_living_one_is_not() {
     let mut booted = boot(&kernel(), "softdog", "hang", |_| {});
     // Longer than the device waits without a pet.
     booted.run("sleep 15");
-    assert_eq!(
-        booted.run("cat /sys/class/watchdog/watchdog0/state"),
-        "active\n"
-    );
+    booted.run("grep -qx active /sys/class/watchdog/watchdog0/state");
     booted.vm.send_line("kill -QUIT 1").unwrap();
     is_reset(booted);
 }
@@ -66,14 +63,14 @@ fn a_hung_pid_1_is_reset_and_a_living_one_is_not() {
 #[test]
 fn a_pid_1_that_hangs_while_entes_stop_is_reset() {
     // It is told to stop, and then PID 1 is made to hang.
-    let script = "trap 'kill -QUIT 1' TERM; while :; do sleep 1; done";
+    let script = "trap 'kill -QUIT 1' TERM; echo begins; while :; do sleep 1; done";
     let mut last = native("last", "/bin/sh", &["-c", script], restart());
     last["stop_timeout_ms"] = json!(3_600_000);
     let mut booted = boot_seed(&kernel(), "softdog", vec![shell(), last], |machine| {
         let words = ["ente.debug=hang", "ente.shutdown=3600"];
         machine.append.extend(words.map(Into::into));
     });
-    booted.wait("Ente last encarnado");
+    booted.wait("last: begins");
     booted.vm.send_line("kill -USR2 1").unwrap();
     is_reset(booted);
 }
@@ -97,10 +94,7 @@ fn whoever_works_in_the_rescue_shell_is_not_reset() {
     booted.vm.send_line("kill -QUIT 1").unwrap();
     booted.wait("rescue: the hardware watchdog is disarmed");
     booted.wait("rescue# ");
-    assert_eq!(
-        booted.run("cat /sys/class/watchdog/watchdog0/state"),
-        "inactive\n"
-    );
+    booted.run("grep -qx inactive /sys/class/watchdog/watchdog0/state");
     booted.vm.send_line("poweroff").unwrap();
     booted.vm.wait_exit(machine::DEADLINE).unwrap();
 }

@@ -33,7 +33,7 @@ fn a_component_with_a_body_is_a_process_in_it() {
     booted.wait("greeting: hello label=\"greeting\"");
 
     // One worker, which is the same program as PID 1 and yet not PID 1.
-    let worker = booted.run("pidof ente-worker").trim().to_owned();
+    let worker = booted.answer("pidof ente-worker");
     assert!(worker.parse::<u32>().is_ok(), "one worker: {worker}");
     let look = |what: &str| format!("cat /proc/{worker}/{what}");
     let status = booted.run(&look("status"));
@@ -56,7 +56,7 @@ fn a_component_with_a_body_is_a_process_in_it() {
     booted.run(&format!("kill -9 {worker}"));
     booted.wait("Ente greeting: ended by signal 9");
     booted.run("until pidof ente-worker; do sleep 0.1; done");
-    assert_ne!(booted.run("pidof ente-worker").trim(), worker);
+    assert_ne!(booted.answer("pidof ente-worker"), worker);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_typed_service_with_a_body_serves_components_with_and_without_one() {
     };
     booted.run(&counted(2));
     // Provider and client die, and find each other again.
-    let before = booted.run("pidof ente-worker").trim().to_owned();
+    let before = booted.answer("pidof ente-worker");
     assert_eq!(before.split(' ').count(), 2, "{before}");
     booted.run(&format!("kill -9 {before}"));
     booted.wait("Ente kv: ended by signal 9");
