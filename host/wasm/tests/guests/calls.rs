@@ -71,7 +71,7 @@ impl Rig {
 
     /// Has `card` call the provider of `number` with a command.
     pub fn has_call(&self, card: &Card, number: u16, command: &str) -> String {
-        self.tell(card, &format!("invoke {number} 0 {command}"))
+        self.tell(card, &format!("invoke {number} 50000 {command}"))
     }
 }
 
@@ -166,15 +166,25 @@ fn a_caller_gives_up_at_its_deadline_and_what_waits_is_not_begun() {
     let deadline = "error: InvokeError::Deadline";
     // Time enough to begin it, on most machines, and not to end it.
     assert_eq!(rig.tell(&one, "invoke 2 300 spin 2000"), deadline);
-    let before: u64 = rig.has_call(&one, 2, "calls").parse().unwrap();
+    let calls = || rig.has_call(&one, 2, "calls").parse::<u64>().unwrap();
+    let mut before = calls();
     assert!((1..=2).contains(&before), "that one, perhaps, and this one");
-    // The provider is at something; this one waits in its mailbox and then nobody waits for it any more.
-    let held = rig.hold(&two);
-    assert_eq!(rig.tell(&one, "invoke 2 1 echo x"), deadline);
-    held.let_go();
-    let calls = rig.has_call(&one, 2, "calls");
-    assert_eq!(calls, (before + 1).to_string(), "only this one");
-    let left: u64 = rig.has_call(&one, 2, "left").parse().unwrap();
+    // The provider is at something; this one waits in its mailbox and then nobody waits for it any more. That is not
+    // seen everywhere at the same time, so it may be begun all the same; but not again and again.
+    let end = Instant::now() + crate::rig::DEADLINE;
+    loop {
+        let held = rig.hold(&two);
+        assert_eq!(rig.tell(&one, "invoke 2 1 echo x"), deadline);
+        held.let_go();
+        let after = calls();
+        if after == before + 1 {
+            break; // only the one that asked
+        }
+        assert_eq!(after, before + 2);
+        assert!(Instant::now() < end, "it is always begun");
+        before = after;
+    }
+    let left: u64 = rig.tell(&one, "invoke 2 0 left").parse().unwrap();
     assert!((1..=5000).contains(&left), "{left}");
     drop(two);
 }
@@ -435,9 +445,9 @@ fn a_call_that_was_given_up_is_not_begun() {
     let (given_up, never) = deliver("echo never");
     drop(given_up);
     let (_last, counted) = deliver("calls");
+    assert!(wait(never).is_err(), "its end is told to nobody");
     held.let_go();
     assert_eq!(wait(counted).unwrap(), Ok(b"1".to_vec()), "this one");
-    assert!(wait(never).is_err(), "its end is told to nobody");
 }
 
 #[test]
