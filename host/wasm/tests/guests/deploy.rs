@@ -108,6 +108,9 @@ fn no_call_is_lost_and_none_counted_twice() {
             running = rig.deploy(&running, version, n + 2);
             rig.deployed(&running, n + 2);
         }
+        while count() < 100_000 {
+            thread::yield_now();
+        }
         drop(over);
         calling.into_iter().map(|one| one.join().unwrap()).sum()
     });
