@@ -185,7 +185,7 @@ fn three_hundred_entes_survive_ten_thousand_kills() {
         }
     });
     let mut booted = Booted::with_tree(folder(), &image, |machine| {
-        machine.append = vec!["ente.log=warn".into()];
+        machine.append = vec!["ente.log=warn".into(), "ente.shutdown=600".into()];
     });
     booted.wait(machine::PROMPT);
     settle(&mut booted);
