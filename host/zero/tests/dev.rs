@@ -111,7 +111,7 @@ fn a_relative_run_directory_is_told_by_its_absolute_path_and_left_as_it_was() {
     user["permissions"]["ipc"] = json!({"allow": ["wit-v1"]});
     let mut command = command(folder.path(), &[user]);
     command
-        .args(["--run-dir", "run"])
+        .args(["--for", "100", "--run-dir", "run"]) // until all is done
         .current_dir(folder.path());
     let ended = command.output().unwrap();
     assert!(ended.status.success(), "{ended:?}");

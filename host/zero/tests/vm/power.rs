@@ -96,7 +96,7 @@ fn what_refuses_to_end_does_not_keep_the_machine() {
         wasm("endless", "loop_forever_in_run", "run", json!("OneShot")),
     ]);
     let mut booted = boot(&seed, |machine| {
-        machine.append = vec!["ente.shutdown=15".into()];
+        machine.append = vec!["ente.shutdown=30".into()];
         disk.plug(machine, "disk");
     });
     found(&mut booted, &["/dev/nvme0n1"]);
@@ -167,6 +167,8 @@ fn ctrl_alt_del_again_hurries() {
         monitor = Some(Monitor::of(machine));
     });
     booted.wait("deaf: begins");
+    // The kernel finds the keyboard in its own time.
+    booted.run("until grep -q 'AT.*keyboard' /proc/bus/input/devices; do usleep 20000; done");
     let mut monitor = monitor.unwrap();
     monitor.tell("sendkey ctrl-alt-delete");
     booted.wait("shutdown: waiting for deaf; ");

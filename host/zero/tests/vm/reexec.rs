@@ -65,7 +65,7 @@ fn pid_1_replaces_itself_twenty_times() {
     let first = pids.split_whitespace().next().unwrap();
     booted.run(&format!("kill -9 {first}"));
     booted.run(&format!(
-        "until [ $(pidof sleep | wc -w) = {SLEEPERS} ]; do usleep 10000; done"
+        "until ! test -e /proc/{first} && [ $(pidof sleep | wc -w) = {SLEEPERS} ]; do usleep 10000; done"
     ));
     let now = booted.answer("pidof sleep");
     assert!(!now.split_whitespace().any(|pid| pid == first), "{now}");
