@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use arje_card::{Card, Document, Entry, Format, Id, LoadError, Payload, Pin, Reading};
-use arje_store::Sha256;
+use arje_store::{Sha256, Store, StoreError};
 use arje_verify::modules::Modules;
 use arje_verify::pins::{self, MODULE_KEY};
 use arje_verify::{Findings, verify_reading};
@@ -55,6 +55,37 @@ impl Plan {
 /// # Errors
 /// Everything that is wrong with it, a line each.
 pub fn plan(seed: &Path, components: &Path, store: &Path) -> Result<Plan, Vec<String>> {
+    planned(seed, components, store).map(|(plan, _)| plan)
+}
+
+/// The same for a seed that is going to run: its components are in the store then, so that it runs with these, whatever
+/// becomes of their files meanwhile.
+///
+/// # Errors
+/// Everything that is wrong with it, a line each.
+pub fn prepare(seed: &Path, components: &Path, store: &Path) -> Result<Plan, Vec<String>> {
+    let (plan, modules) = planned(seed, components, store)?;
+    keep(&plan, modules.components(), store)
+        .map_err(|error| vec![format!("{}: {error}", store.display())])?;
+    Ok(plan)
+}
+
+fn keep(plan: &Plan, components: &pins::Components, store: &Path) -> Result<(), StoreError> {
+    if plan.entes.is_empty() {
+        return Ok(());
+    }
+    let store = Store::create(store)?;
+    for wasm in plan.entes.iter().filter_map(|it| components.wasm(it.pin)) {
+        match store.put_module(wasm) {
+            // One Ente that is refused when it is loaded, and not the others.
+            Ok(_) | Err(StoreError::Mismatch(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn planned(seed: &Path, components: &Path, store: &Path) -> Result<(Plan, Modules), Vec<String>> {
     let file = seed.display();
     let bad = |findings: &Findings| -> Vec<String> {
         let lines = findings.lines().into_iter();
@@ -89,7 +120,7 @@ pub fn plan(seed: &Path, components: &Path, store: &Path) -> Result<Plan, Vec<St
     let cards = entes.iter().fold(text.clone(), |text, ente| {
         text.replace(&ente.pin.to_string(), &ente.module)
     });
-    Ok(Plan { text, cards, entes })
+    Ok((Plan { text, cards, entes }, modules))
 }
 
 fn runs(card: &Card) -> Option<Runs> {
@@ -221,6 +252,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_going_to_run_is_kept() {
+        let (folder, components) = folder();
+        let path = seed(folder.path(), &[wasm(1, "service", "a")]);
+        let place = folder.path().join("store");
+        plan(&path, &components, &place).unwrap();
+        assert!(!place.exists(), "looking at it leaves nothing");
+        let planned = prepare(&path, &components, &place).unwrap();
+        fs::remove_file(components.join("a.wasm")).unwrap();
+        let store = Store::open(&place).unwrap();
+        let kept = store.module_path((*planned.entes[0].pin.as_bytes()).into());
+        assert!(kept.exists());
+    }
+
+    #[test]
     fn a_component_without_a_name_may_be_in_the_store() {
         let (folder, components) = folder();
         let bytes = fs::read(components.join("a.wasm")).unwrap();
@@ -231,7 +276,7 @@ mod tests {
         let path = seed(folder.path(), &[card]);
         let place = folder.path().join("store");
         assert!(plan(&path, &components, &place).is_err());
-        let store = arje_store::Store::create(&place).unwrap();
+        let store = Store::create(&place).unwrap();
         store.put_module(&bytes).unwrap();
         assert!(plan(&path, &components, &place).unwrap().entes.is_empty());
     }

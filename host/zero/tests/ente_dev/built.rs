@@ -50,7 +50,7 @@ impl Package {
         .stdout(Stdio::piped());
         let mut dev = Dev::run(&mut dev, folder());
         dev.wait("built package");
-        dev.wait("ente dev: running");
+        dev.wait("the seed is up");
         Package { dev, place, seed }
     }
 
@@ -150,10 +150,22 @@ fn what_runs_is_what_was_saved_last_or_that_is_said() {
 }
 
 #[test]
+fn a_system_that_did_not_answer_is_asked_again() {
+    let folder = folder();
+    let mut package = Package::run(folder.path());
+    let system = Pid::from_raw(package.system().parse().unwrap());
+    kill(system, Signal::SIGSTOP).unwrap();
+    package.save("bell", &bell(2));
+    package.said("the system does not say what runs");
+    kill(system, Signal::SIGCONT).unwrap();
+    // Nothing changes any more that would remind of it.
+    package.said("deployed bell: incarnation 2");
+}
+
+#[test]
 fn what_cannot_be_replaced_is_started_anew_unless_it_could_not_start() {
     let folder = folder();
     let mut package = Package::run(folder.path());
-    package.dev.wait("the seed is up");
     let first = package.system();
 
     // A seed that `ente verify` refuses, with its components, tears down nothing.

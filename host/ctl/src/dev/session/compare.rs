@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
+use std::time::{Duration, Instant};
 
 use arje_bus::EnteSummary;
 use arje_card::Pin;
@@ -10,6 +11,9 @@ use super::deploys::Next;
 use super::running::{Running, newest};
 use super::{Session, Trouble};
 use crate::dev::plan::{self, Runs};
+
+/// When a system that did not say what runs is asked again.
+const LATER: Duration = Duration::from_secs(1);
 
 impl Session<'_> {
     /// Components may have changed, or packages were saved: what differs from what runs is to be deployed, and of the rest
@@ -29,10 +33,14 @@ impl Session<'_> {
             self.at_hand = at_hand;
             return Ok(());
         }
-        let running = match self.running() {
+        let running = self.running();
+        if let Some(system) = &mut self.system {
+            system.ask_again = running.is_err().then(|| Instant::now() + LATER);
+        }
+        let running = match running {
             Ok(running) => running,
             Err(why) => {
-                self.look = true; // its end may be about to be told
+                self.look = true; // its end may be about to be told, too
                 let line =
                     format!("the system does not say what runs, so nothing is deployed: {why}");
                 return Ok(self.screen.bad(line)?);

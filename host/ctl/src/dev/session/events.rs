@@ -36,7 +36,9 @@ impl Session<'_> {
     fn timeout(&mut self) -> PollTimeout {
         let now = Instant::now();
         let job = self.job.as_mut().and_then(|job| job.group.overdue(now));
-        let system = self.system.as_ref().and_then(|system| system.ask_again);
+        // Nothing is asked while a job is under way, whose end is told.
+        let system = self.system.as_ref().filter(|_| self.job.is_none());
+        let system = system.and_then(|system| system.ask_again);
         let due = self.watch.due().into_iter().chain(job).chain(system).min();
         due.map_or(PollTimeout::NONE, |due| {
             // A millisecond more, since poll rounds down and would spin through the last one.

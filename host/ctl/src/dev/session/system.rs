@@ -26,7 +26,7 @@ pub(super) struct System {
     pub leaving: bool,
     /// Whether its bus listens.
     up: bool,
-    /// When to ask that again.
+    /// When to ask it again, though nothing changes meanwhile.
     pub ask_again: Option<Instant>,
     /// What is to be deployed.
     pub queue: VecDeque<Next>,
@@ -48,7 +48,7 @@ impl Session<'_> {
         self.held.clear();
         let settings = &self.settings;
         self.at_hand = plan::at_hand(&settings.components);
-        let plan = match plan::plan(&settings.seed, &settings.components, &settings.store) {
+        let plan = match plan::prepare(&settings.seed, &settings.components, &settings.store) {
             Ok(plan) => plan,
             Err(lines) => {
                 return self.refused_seed(&lines, "it is read again with the next change");
