@@ -117,8 +117,9 @@ pub(super) async fn live(
     actor.control.stopped().await;
     server.stopping.send_replace(true);
     let drained = tokio::select! {
+        biased;
+        () = actor.control.killed() => false, // also where nothing is left to be drained
         () = drain(&server, &mut accepting) => true,
-        () = actor.control.killed() => false,
     };
     accepting.shutdown().await;
     let mut handlers = std::mem::take(&mut *server.handlers());

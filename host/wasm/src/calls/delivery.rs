@@ -41,10 +41,12 @@ impl Host {
         let deadline = call.deadline;
         let posted = shared.post_call(to, call);
         let waiting = self.shared.lanes.handle().spawn(async move {
-            then(match posted {
+            // Given up before it is polled, what was posted goes first: whoever sees that `then` is gone may count on it.
+            let answer = match posted {
                 Ok(answer) => shared.bytes_of(answer, deadline).await,
                 Err(error) => Err(error),
-            });
+            };
+            then(answer);
         });
         Delivery(waiting.abort_handle())
     }
