@@ -4,7 +4,7 @@ use crate::calls::{endpoint, told};
 use crate::rig::{Rig, card, pin_of, wasm};
 use arje_card::{Card, Pin};
 use arje_guest_artifacts::guest;
-use arje_wasm::{End, EventKind, StartRequest, StopReason};
+use arje_wasm::{Ask, End, EventKind, StartRequest, StopReason};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -133,16 +133,22 @@ fn typed_calls_that_wait_are_answered_by_the_successor() {
     let versions: Vec<Pin> = (0..10).map(|n| version("typed_provider", n)).collect();
     let clients: Vec<Card> = (0..4).map(|_| crate::typed::client()).collect();
     clients.iter().for_each(|client| rig.start_ready(client));
-    // One that keeps the provider busy for a while, so that the others wait in its mailbox.
+    // The provider is held by one, so that the others wait in its mailbox.
+    crate::calls::process_provides(&rig, 5);
     for (n, version) in (2..).zip(versions) {
-        let spinning = told(&rig, &clients[0], "spin 50");
+        let held = told(&rig, &clients[0], "back 5");
+        let asked = rig.wait(&running, |kind| matches!(kind, EventKind::Asks(_)));
+        let EventKind::Asks(Ask::Invoke { reply, .. }) = asked.kind else {
+            panic!("it asked something else");
+        };
         let waiting: Vec<_> = clients[1..]
             .iter()
             .map(|client| told(&rig, client, "text-many 200 still there"))
             .collect();
         running = rig.deploy(&running, version, n);
+        reply.send(Ok(Vec::new())).unwrap();
         rig.deployed(&running, n);
-        assert_eq!(spinning.join().unwrap(), Ok(String::new()));
+        assert_eq!(held.join().unwrap(), Ok("Ok([])".into()));
         for answer in waiting {
             assert_eq!(answer.join().unwrap(), Ok("still there".into()));
         }
@@ -246,10 +252,11 @@ fn what_answers_to_less_cannot_take_the_place() {
 fn whenever_the_old_one_is_killed_every_life_has_one_end() {
     let rig = Rig::new();
     let caller = rig.serve(crate::calls::peer("caller", 2));
+    let versions: Vec<Pin> = (0..30).map(|n| version("counter", n)).collect();
     let busy = told(&rig, &caller, "many 4000000000 1 0 add 1");
-    for round in 0..30_u64 {
+    for (round, version) in (0..).zip(versions) {
         let counter = rig.serve(counter());
-        rig.deploy(&counter, version("counter", round as u8), 2);
+        rig.deploy(&counter, version, 2);
         for _ in 0..20 * round {
             thread::yield_now();
         }

@@ -221,7 +221,7 @@ pub fn card_for(module_sha256: Pin, label: &str, entry: &str) -> Card {
         preopens: Vec::new(),
     });
     let mut card = Card::new(id, label, payload, Supervision::OneShot);
-    card.limits.call_ms = 60_000;
+    card.limits.call_ms = 600_000;
     card
 }
 

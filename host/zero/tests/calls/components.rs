@@ -89,12 +89,14 @@ fn components_and_processes_call_each_other() {
             deadline_ms: 60_000,
         }))
     };
-    invoke("invoke 2 60000 hang");
+    invoke("invoke 2 60000 hold");
     for _ in 0..20 {
         invoke("calls");
     }
     let mut outcomes = vec![raw.outcome()];
     assert_eq!(outcomes[0].1, Err(CallError::Overloaded));
+    // It has called, and is not only about to.
+    dev.wait("echo: holding");
     let kill = KillEnte {
         target: Target::of("echo"),
         signal: 9,

@@ -54,9 +54,11 @@ fn a_component_that_is_killed_leaves_no_call_behind() {
     let mut ask = Raw::connect(&socket);
     ask.send(Request::Invoke(Invoke {
         capability: peers(1),
-        payload: b"invoke 2 3000000 hang".to_vec(),
+        payload: b"invoke 2 3000000 hold".to_vec(),
         deadline_ms: HOUR.as_millis() as u64,
     }));
+    // Before the others: where there is no place left it is refused, and does not call again.
+    dev.wait("echo: holding");
     // All other places, of the 256 that a process has.
     let mut others: Vec<Raw> = (0..4).map(|_| Raw::connect(&socket)).collect();
     for number in 0..255 {

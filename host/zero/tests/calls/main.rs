@@ -162,8 +162,8 @@ fn whatever_becomes_of_a_call_its_caller_is_told() {
 
     // It dies in the middle of one call, with another one waiting behind it.
     let mut raw = Raw::connect(&socket);
-    let first = raw.invoke(b"die", 60_000);
-    let second = raw.invoke(b"y", 60_000);
+    // At once: after its death there would be nobody to be called.
+    let [first, second] = raw.invoke_at_once([b"die", b"y"], 60_000);
     let mut ends = [raw.outcome(), raw.outcome()];
     ends.sort_by_key(|(serial, _)| *serial);
     let died = || Err(CallError::ProviderDied);

@@ -72,11 +72,30 @@ impl Raw {
     }
 
     pub fn invoke(&mut self, payload: &[u8], deadline_ms: u64) -> u32 {
-        self.send(Request::Invoke(Invoke {
-            capability: endpoint(1),
-            payload: payload.to_vec(),
-            deadline_ms,
-        }))
+        let [serial] = self.invoke_at_once([payload], deadline_ms);
+        serial
+    }
+
+    /// Several calls in one piece.
+    pub fn invoke_at_once<const N: usize>(
+        &mut self,
+        payloads: [&[u8]; N],
+        deadline_ms: u64,
+    ) -> [u32; N] {
+        let mut frames = Vec::new();
+        let serials = payloads.map(|payload| {
+            self.serial += 1;
+            let request = Request::Invoke(Invoke {
+                capability: endpoint(1),
+                payload: payload.to_vec(),
+                deadline_ms,
+            });
+            let serial = self.serial;
+            frames.extend(encode(&RequestFrame { serial, request }).unwrap());
+            serial
+        });
+        self.stream.write_all(&frames).unwrap();
+        serials
     }
 
     pub fn outcome(&mut self) -> (u32, Result<Vec<u8>, CallError>) {

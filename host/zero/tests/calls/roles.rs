@@ -44,6 +44,10 @@ pub fn echo() {
         let result = match call.payload.as_slice() {
             b"die" => std::process::exit(3),
             b"hang" => continue,
+            b"hold" => {
+                say("holding");
+                continue;
+            }
             b"fail" => Err(HandlerError::Failed("as asked".into())),
             b"much" => Ok(vec![0; MAX_PAYLOAD + 1]),
             payload => {
