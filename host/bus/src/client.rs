@@ -110,6 +110,14 @@ impl Client {
     /// # Errors
     /// Nobody listens there, this process may not connect, or the server does not want it.
     pub fn connect(path: &Path) -> Result<Self, ClientError> {
+        Self::connect_within(path, PATIENCE)
+    }
+
+    /// The same with another patience ([`Client::set_patience`]), which holds for the greeting, too.
+    ///
+    /// # Errors
+    /// As those of [`Client::connect`].
+    pub fn connect_within(path: &Path, patience: Duration) -> Result<Self, ClientError> {
         let stream = UnixStream::connect(path)
             .map_err(|error| ClientError::Connect(path.to_owned(), error))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -117,7 +125,7 @@ impl Client {
             stream,
             reader: FrameReader::new(),
             serial: 0,
-            patience: PATIENCE,
+            patience,
             events: VecDeque::new(),
             logs: VecDeque::new(),
             calls: VecDeque::new(),

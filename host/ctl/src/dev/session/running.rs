@@ -19,10 +19,8 @@ pub(super) type Running = BTreeMap<Id, EnteSummary>;
 impl Session<'_> {
     /// Asks the system what runs.
     pub(super) fn running(&self) -> Result<Running, String> {
-        let entes = Client::connect(&self.scratch.socket()).and_then(|mut client| {
-            client.set_patience(PATIENCE);
-            client.list()
-        });
+        let entes = Client::connect_within(&self.scratch.socket(), PATIENCE)
+            .and_then(|mut client| client.list());
         let entes = entes.map_err(|error| error.to_string())?;
         Ok(entes.into_iter().map(|ente| (ente.id, ente)).collect())
     }
