@@ -18,3 +18,4 @@ mod place;
 mod rig;
 mod tend;
 mod typed;
+mod waiting;

@@ -26,4 +26,6 @@ mod tend;
 #[path = "../../../wasm/tests/guests/typed.rs"]
 mod typed;
 mod typed_worker;
+#[path = "../../../wasm/tests/guests/waiting.rs"]
+mod waiting;
 mod worker;
